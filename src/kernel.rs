@@ -1,8 +1,13 @@
 //! The only place with raw system calls: thin, safe functions whose errors name the call.
 
+pub(crate) mod descriptor;
 pub(crate) mod empty_namespace;
+pub(crate) mod event_fd;
 pub(crate) mod features;
+pub(crate) mod hung;
 pub(crate) mod mount;
+pub(crate) mod mount_mark;
 pub(crate) mod namespace;
 pub(crate) mod process;
 pub(crate) mod syscall;
+pub(crate) mod unmount;

@@ -19,6 +19,7 @@ mod list;
 mod options;
 mod outcome;
 mod progress;
+mod proof;
 mod report;
 mod reporting;
 mod reservation;
@@ -40,6 +41,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::error::{Error, Result};
+use crate::gate::GateOptions;
 use crate::gate::supervisor::Supervisor;
 use crate::kernel::event_fd::EventFd;
 use crate::kernel::process::ProcRoot;
@@ -48,10 +50,10 @@ use shared::{Shared, would_deadlock};
 use state::State;
 use subscribers::Subscribers;
 
-pub(crate) use crate::kernel::mount_mark::MountProof;
 pub use job::Job;
 pub(crate) use options::QueueOptions;
 pub use outcome::{Event, Kind, Outcome, Proof, Ticket};
+pub(crate) use proof::MountProof;
 pub use report::{FailedRelease, ReleaseState, Report, ReportItem, StuckRelease};
 pub(crate) use reservation::Reservation;
 pub(crate) use resource::{BeforeRelease, Hook, Lane, Resource};
@@ -84,7 +86,11 @@ impl Drop for Handle {
 
 impl ReleaseQueue {
     /// Starts the queue's threads.
-    pub(crate) fn start(supervisor: &Supervisor, options: QueueOptions) -> Result<ReleaseQueue> {
+    pub(crate) fn start(
+        supervisor: &Supervisor,
+        options: impl Into<QueueOptions>,
+    ) -> Result<ReleaseQueue> {
+        let options = options.into();
         let proc = Arc::new(ProcRoot::open()?);
         let retry = options.retry;
         // The address of something fresh is seed enough for spreading pauses.
@@ -175,7 +181,10 @@ impl ReleaseQueue {
     /// Takes back a release that no worker has begun. Its owner has it back when this returns; its
     /// outcome is `Cancelled`. INVALID_STATE once it has started, NOT_FOUND.
     pub fn cancel(&self, ticket: Ticket) -> Result<()> {
-        let cancelled = self.0.shared.with(|state| state.cancel(ticket, Instant::now()))?;
+        let cancelled = self
+            .0
+            .shared
+            .with(|state| state.cancel(ticket, Instant::now()))?;
         let mut attachments = cancelled.attachments;
         let hook = attachments.hook.clone();
         let reclaim = attachments.reclaim.take();
@@ -212,18 +221,24 @@ impl ReleaseQueue {
 
     /// Figures of this moment.
     pub fn stats(&self) -> Stats {
-        self.0.shared.with_quietly(|state| state.stats(Instant::now()))
+        self.0
+            .shared
+            .with_quietly(|state| state.stats(Instant::now()))
     }
 
     /// What became of everything up to now and what remains, without waiting.
     pub fn report(&self) -> Report {
-        self.0.shared.with_quietly(|state| state.report(Instant::now()))
+        self.0
+            .shared
+            .with_quietly(|state| state.report(Instant::now()))
     }
 
     /// The releases that were given up, oldest first. The last 1,024 are kept; older ones are
     /// destroyed, as by [`ReleaseQueue::forget`].
     pub fn failed(&self) -> Vec<FailedRelease> {
-        self.0.shared.with_quietly(|state| state.failed.describe(Instant::now()))
+        self.0
+            .shared
+            .with_quietly(|state| state.failed.describe(Instant::now()))
     }
 
     /// Tries a failed release again: the same thing under a new ticket, which comes back. NOT_FOUND,
@@ -239,7 +254,9 @@ impl ReleaseQueue {
 
     /// The workers that are over their budget, and what they hang in.
     pub fn stuck(&self) -> Vec<StuckRelease> {
-        self.0.shared.with_quietly(|state| state.stuck(Instant::now()))
+        self.0
+            .shared
+            .with_quietly(|state| state.stuck(Instant::now()))
     }
 
     /// Has the callback called with the end of every release from now on, on the notify thread, one
@@ -274,7 +291,8 @@ impl ReleaseQueue {
         Ok(())
     }
 
-    /// A descriptor that is readable while there are events to read; for poll(2) and its like only.
+    /// A descriptor that is readable while there are events to read, and at times when there is
+    /// none: an event may be read before its signal comes. For poll(2) and its like only.
     pub fn event_fd(&self) -> BorrowedFd<'_> {
         self.0.shared.with_quietly(|state| state.ring.open());
         self.0.shared.event_fd.as_fd()
@@ -350,13 +368,30 @@ impl ReleaseQueue {
 
     fn count_subscribers(&self) {
         let subscribers = &self.0.subscribers;
-        self.0.shared.with(|state| state.subscribers = subscribers.len());
+        self.0
+            .shared
+            .with(|state| state.subscribers = subscribers.len());
     }
 
     fn must_be_outside(&self) -> Result<()> {
         match threads::is_inside(&self.0.shared) {
             true => Err(would_deadlock()),
             false => Ok(()),
+        }
+    }
+}
+
+impl From<&GateOptions> for QueueOptions {
+    fn from(options: &GateOptions) -> QueueOptions {
+        QueueOptions {
+            capacity: options.capacity,
+            event_capacity: options.event_capacity,
+            blocking_workers: options.blocking_workers,
+            replacement_workers: options.replacement_workers,
+            native_budget: options.native_budget,
+            blocking_budget: options.blocking_budget,
+            callback_budget: options.callback_budget,
+            retry: options.retry,
         }
     }
 }

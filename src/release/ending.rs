@@ -88,12 +88,7 @@ impl State {
     }
 
     /// Ends the cancelled ticket; its slot may be submitted again by now.
-    pub(crate) fn announce_cancelled(
-        &mut self,
-        index: u32,
-        event: Event,
-        hook: Option<Hook>,
-    ) {
+    pub(crate) fn announce_cancelled(&mut self, index: u32, event: Event, hook: Option<Hook>) {
         self.cancelling -= 1;
         let slot = &mut self.slots[index];
         if slot.cancelling == event.ticket.generation() {
@@ -115,6 +110,7 @@ impl State {
                     self.totals.in_flight -= 1;
                     self.conclude(index, Outcome::Abandoned, now);
                     self.slots[index].phase = Phase::Left;
+                    self.left += 1;
                 }
                 phase => {
                     if phase == Phase::Queued {

@@ -113,19 +113,13 @@ impl Drop for Inner {
     }
 }
 
-fn reserved(
-    job: Weak<Inner>,
-    mut reservation: Reservation,
-    resource: Box<dyn Resource>,
-) -> State {
-    reservation.set_reclaim(Box::new(move |reservation, resource| {
-        match job.upgrade() {
-            Some(inner) => {
-                let again = reserved(job, reservation, resource);
-                *lock(&inner.state) = again;
-            }
-            None => reservation.discard(resource),
+fn reserved(job: Weak<Inner>, mut reservation: Reservation, resource: Box<dyn Resource>) -> State {
+    reservation.set_reclaim(Box::new(move |reservation, resource| match job.upgrade() {
+        Some(inner) => {
+            let again = reserved(job, reservation, resource);
+            *lock(&inner.state) = again;
         }
+        None => reservation.discard(resource),
     }));
     State::Reserved(reservation, resource)
 }

@@ -50,7 +50,9 @@ impl State {
         if slot.started.is_none() {
             slot.started = Some(now);
             let queued = slot.submitted.map(|at| now.saturating_duration_since(at));
-            self.totals.queue_duration.record(queued.unwrap_or_default());
+            self.totals
+                .queue_duration
+                .record(queued.unwrap_or_default());
         }
         let ticket = slot.ticket(index);
         let label = slot.label.clone().unwrap_or_else(|| "".into());
@@ -60,7 +62,11 @@ impl State {
             Some(before) => Work::Before(index, before, reclaim),
             None => {
                 let resource = slot.resource.take();
-                Work::Release(index, resource.expect("a queued slot has its resource"), reclaim)
+                Work::Release(
+                    index,
+                    resource.expect("a queued slot has its resource"),
+                    reclaim,
+                )
             }
         };
         self.totals.in_flight += 1;
@@ -100,7 +106,13 @@ impl State {
     }
 
     /// An attempt succeeded; the resource is gone already.
-    pub(crate) fn settle_released(&mut self, index: u32, worker: usize, proof: Proof, now: Instant) {
+    pub(crate) fn settle_released(
+        &mut self,
+        index: u32,
+        worker: usize,
+        proof: Proof,
+        now: Instant,
+    ) {
         self.end(worker);
         if self.leave(index, None, now) {
             return;
@@ -203,13 +215,19 @@ impl State {
             return false;
         }
         let resource = resource.or_else(|| slot.resource.take());
+        self.left -= 1;
         self.bury_slot(index, resource, now);
         self.slots.free(index);
         self.look_for_the_end();
         true
     }
 
-    pub(super) fn bury_slot(&mut self, index: u32, resource: Option<Box<dyn Resource>>, now: Instant) {
+    pub(super) fn bury_slot(
+        &mut self,
+        index: u32,
+        resource: Option<Box<dyn Resource>>,
+        now: Instant,
+    ) {
         let slot = &mut self.slots[index];
         let attachments = std::mem::take(&mut slot.attachments);
         if resource.is_some() || !attachments.is_empty() {

@@ -11,9 +11,8 @@ impl State {
     pub(crate) fn stats(&self, now: Instant) -> Stats {
         let mut stats = self.totals;
         let outstanding = self.outstanding.len() as u64;
-        let left = self.slots.live() as u64 - outstanding;
         stats.depth = outstanding - stats.in_flight;
-        stats.reserved = left.saturating_sub(self.abandoned_running);
+        stats.reserved = self.slots.live() as u64 - outstanding - self.left;
         stats.failed_list = self.failed.len() as u64;
         stats.events_dropped = self.ring.dropped();
         stats.events_pending = self.notices.len() as u64;
@@ -23,7 +22,9 @@ impl State {
             stats.replacement_workers += u64::from(lane.replacements());
             let head = lane.queue.first().map(|first| &self.slots[first]);
             let waits = head.filter(|slot| slot.started.is_none());
-            let age = waits.and_then(|slot| slot.submitted).map(|at| since(at, now));
+            let age = waits
+                .and_then(|slot| slot.submitted)
+                .map(|at| since(at, now));
             stats.oldest_queued = stats.oldest_queued.max(age.unwrap_or_default());
         }
         for (_, running) in self.workforce.running() {
@@ -109,7 +110,10 @@ impl State {
     }
 
     pub(crate) fn stuck(&self, now: Instant) -> Vec<StuckRelease> {
-        let stuck = self.workforce.running().filter(|(_, running)| running.stuck);
+        let stuck = self
+            .workforce
+            .running()
+            .filter(|(_, running)| running.stuck);
         stuck
             .map(|(worker, running)| StuckRelease {
                 ticket: running.ticket,

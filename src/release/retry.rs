@@ -42,8 +42,13 @@ impl RetryOptions {
         if !may_pass(error) || attempts >= self.attempts || age >= self.age {
             return None;
         }
-        let doubled = 1u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
-        let pause = self.first_pause.saturating_mul(doubled).min(self.longest_pause);
+        let doubled = 1u32
+            .checked_shl(attempts.saturating_sub(1))
+            .unwrap_or(u32::MAX);
+        let pause = self
+            .first_pause
+            .saturating_mul(doubled)
+            .min(self.longest_pause);
         Some(jitter.shorten(pause))
     }
 }
@@ -97,7 +102,10 @@ mod tests {
             let pause = options
                 .pause(&busy, attempts, Duration::ZERO, &mut jitter)
                 .unwrap();
-            assert!(pause >= whole / 2 && pause <= whole, "{attempts}: {pause:?}");
+            assert!(
+                pause >= whole / 2 && pause <= whole,
+                "{attempts}: {pause:?}"
+            );
         }
     }
 
@@ -118,6 +126,10 @@ mod tests {
             assert!(pause(errno, 1, 0).is_none());
         }
         let panic = Error::new(Status::Panic, "a job panicked");
-        assert!(options.pause(&panic, 1, Duration::ZERO, &mut Jitter::new(1)).is_none());
+        assert!(
+            options
+                .pause(&panic, 1, Duration::ZERO, &mut Jitter::new(1))
+                .is_none()
+        );
     }
 }

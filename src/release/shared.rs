@@ -107,10 +107,14 @@ impl Shared {
             }
             self.wake_under_lock(&mut state);
             state.lanes[lane as usize].fall_asleep();
-            (state, idle) = self.wait(&self.workers[lane as usize], state, match lane {
-                Lane::Native => None,
-                Lane::Blocking => Some(Shared::IDLE),
-            });
+            (state, idle) = self.wait(
+                &self.workers[lane as usize],
+                state,
+                match lane {
+                    Lane::Native => None,
+                    Lane::Blocking => Some(Shared::IDLE),
+                },
+            );
             LaneState::wake_up(&mut state.lanes[lane as usize]);
         };
         if matches!(next, Next::Retire) {
@@ -255,7 +259,10 @@ impl Shared {
         match pause {
             None => {
                 let state = condition.wait(state);
-                (state.unwrap_or_else(|poisoned| poisoned.into_inner()), false)
+                (
+                    state.unwrap_or_else(|poisoned| poisoned.into_inner()),
+                    false,
+                )
             }
             Some(pause) => {
                 let result = condition.wait_timeout(state, pause);

@@ -64,6 +64,8 @@ pub(crate) struct State {
     pub(crate) subscribers: usize,
     /// Cancelled releases whose owner is just getting them back.
     pub(crate) cancelling: u32,
+    /// Abandoned releases that a worker still is at.
+    pub(crate) left: u64,
     /// Threads that wait for everything up to a number of submissions.
     pub(crate) watchers: Vec<u64>,
     /// Submissions so far.
@@ -88,8 +90,7 @@ impl State {
         let capacity = options.capacity as usize;
         State {
             slots: Slots::new(capacity, State::REMEMBERED),
-            lanes: [Lane::Native, Lane::Blocking]
-                .map(|lane| LaneState::new(options.workers(lane))),
+            lanes: [Lane::Native, Lane::Blocking].map(|lane| LaneState::new(options.workers(lane))),
             workforce: Workforce::new(
                 (1 + options.blocking_workers + options.replacement_workers) as usize,
             ),
@@ -101,6 +102,7 @@ impl State {
             notices: VecDeque::new(),
             subscribers: 0,
             cancelling: 0,
+            left: 0,
             watchers: Vec::new(),
             serial: 0,
             closed: false,

@@ -22,16 +22,17 @@ fn perform(shared: &Shared, worker: usize, work: Work) {
         Work::Before(index, mut before, reclaim) => {
             let _ = drop_caught(reclaim);
             let result = caught(&mut before);
-            let done = shared.with(|state| {
-                state.settle_before(index, worker, before, result, Instant::now())
-            });
+            let done = shared
+                .with(|state| state.settle_before(index, worker, before, result, Instant::now()));
             let _ = drop_caught(done);
         }
         Work::Release(index, mut resource, reclaim) => {
             let _ = drop_caught(reclaim);
             let result = match caught(|| resource.release()) {
                 // Gone is gone only when nothing is left to drop.
-                Ok(proof) => drop_caught(resource).map(|()| proof).map_err(|error| (error, None)),
+                Ok(proof) => drop_caught(resource)
+                    .map(|()| proof)
+                    .map_err(|error| (error, None)),
                 Err(error) => Err((error, Some(resource))),
             };
             let now = Instant::now();

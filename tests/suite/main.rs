@@ -6,3 +6,4 @@ mod chroot;
 mod enter;
 mod host;
 mod namespace;
+mod release;
