@@ -11,7 +11,10 @@ mod release;
 mod rundown;
 mod sync;
 
-pub use chroot::{Chroot, ChrootOptions, Propagation};
+pub use chroot::{
+    Chroot, ChrootOptions, DirEntry, FileKind, FileStat, FileSystemStat, FileTime, OpenOptions,
+    Propagation, ReadDir, RenameOptions,
+};
 pub use error::{Error, Result, Status};
 pub use gate::{Gate, GateOptions};
 pub use kernel::features::Features;
