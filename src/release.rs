@@ -41,7 +41,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gate::GateOptions;
 use crate::gate::supervisor::Supervisor;
 use crate::kernel::event_fd::EventFd;
