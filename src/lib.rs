@@ -3,6 +3,8 @@
 mod error;
 mod gate;
 mod kernel;
+mod subscriber;
 mod sync;
 
 pub use error::{Error, Result, Status};
+pub use subscriber::{SubscriberStats, Subscription};
