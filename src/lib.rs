@@ -1,10 +1,25 @@
 //! Mount namespaces, chroots and an asynchronous release queue for hosts that run many sandboxes.
 
+mod chroot;
 mod error;
 mod gate;
 mod kernel;
+mod namespace;
+mod namespace_thread;
+mod releasable;
+#[allow(missing_docs)]
+mod release;
+mod rundown;
+mod sandbox;
 mod subscriber;
 mod sync;
 
+pub use chroot::{Chroot, ChrootOptions, Propagation};
 pub use error::{Error, Result, Status};
+pub use gate::{Gate, GateOptions};
+pub use kernel::features::Features;
+pub use kernel::namespace::NamespaceId;
+pub use namespace::{Entered, MountNamespace, RestoreError};
+pub use release::*;
+pub use sandbox::{Network, Sandbox, SandboxMap, State, Subscriber};
 pub use subscriber::{SubscriberStats, Subscription};

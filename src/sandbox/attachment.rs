@@ -79,7 +79,10 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         };
         let mut inner = self.inner();
         if inner.attachments.closed {
-            let message = format!("sandbox {} takes no attachments any more", self.lifecycle_id());
+            let message = format!(
+                "sandbox {} takes no attachments any more",
+                self.lifecycle_id()
+            );
             return Err(Error::new(Status::Closed, message));
         }
         resource.set_hook(Some(hook))?;

@@ -217,7 +217,9 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
                 index.remove_running(self);
             }
             inner.state = to;
-            inner.may_leave().then(|| self.leave(&mut index, &mut inner))
+            inner
+                .may_leave()
+                .then(|| self.leave(&mut index, &mut inner))
         };
         if let Some(attached) = attached {
             submit(attached);
@@ -306,7 +308,9 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         let attached = {
             let mut index = self.0.shared.write_index();
             let mut inner = self.inner();
-            inner.may_leave().then(|| self.leave(&mut index, &mut inner))
+            inner
+                .may_leave()
+                .then(|| self.leave(&mut index, &mut inner))
         };
         if let Some(attached) = attached {
             submit(attached);

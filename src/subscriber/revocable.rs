@@ -1,21 +1,19 @@
-//! A value that is in use until somebody revokes it: the rundown of one subscriber.
+//! A callback's rundown with its end to wait for.
 
 use std::ops::Deref;
 
+use crate::rundown::{Rundown, Use};
 use crate::sync::{Arc, Condvar, Mutex, lock};
 
-/// A value with a count of its uses. After [`revoke`](Revocable::revoke) no use begins; the value
-/// is dropped exactly once, by whoever ends the last use, and under no lock.
-///
-/// The count is that of an `Arc`: each use holds one clone, and so does the value while it is not
-/// revoked. Hence nothing can be counted twice or forgotten, and no code here is unsafe.
+/// A value that is used until it is revoked. No use begins after that; the value is dropped exactly
+/// once, by whoever ends the last use, and under no lock; and then it has ended.
 pub(crate) struct Revocable<T> {
-    current: Mutex<Option<Arc<Held<T>>>>,
+    rundown: Rundown<Held<T>>,
     ended: Arc<Ended>,
 }
 
 /// The fields are dropped in this order: first the value, then the news that it is gone.
-struct Held<T> {
+pub(crate) struct Held<T> {
     value: T,
     _announce: Announce,
 }
@@ -28,7 +26,7 @@ struct Ended {
 }
 
 /// One use of the value. The last one of a revoked value drops it.
-pub(crate) struct InUse<T>(Arc<Held<T>>);
+pub(crate) struct InUse<'a, T>(Use<Held<T>, &'a Rundown<Held<T>>>);
 
 impl<T> Revocable<T> {
     pub(crate) fn new(value: T) -> Revocable<T> {
@@ -41,20 +39,19 @@ impl<T> Revocable<T> {
             _announce: Announce(Arc::clone(&ended)),
         };
         Revocable {
-            current: Mutex::new(Some(Arc::new(held))),
+            rundown: Rundown::new(held),
             ended,
         }
     }
 
     /// Begins a use, unless the value is revoked.
-    pub(crate) fn enter(&self) -> Option<InUse<T>> {
-        lock(&self.current).as_ref().map(Arc::clone).map(InUse)
+    pub(crate) fn enter(&self) -> Option<InUse<'_, T>> {
+        Rundown::enter(&self.rundown).map(InUse)
     }
 
     /// Lets no further use begin. The value is dropped here if it is not in use.
     pub(crate) fn revoke(&self) {
-        let last = lock(&self.current).take();
-        drop(last);
+        drop(self.rundown.close());
     }
 
     /// Whether the value was revoked and is dropped.
@@ -75,7 +72,7 @@ impl<T> Revocable<T> {
     }
 }
 
-impl<T> Deref for InUse<T> {
+impl<T> Deref for InUse<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {

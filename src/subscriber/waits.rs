@@ -153,9 +153,10 @@ mod tests {
     fn a_circle_over_three_threads_is_found_by_the_one_who_would_close_it() {
         let nodes = [Node::new(), Node::new(), Node::new()];
         let wait_inside = |held: usize, wanted: usize| {
-            std::thread::spawn(move || nodes[held].hold(|| nodes[wanted].wait_for()))
-                .join()
-                .unwrap()
+            std::thread::scope(|scope| {
+                let waiter = scope.spawn(|| nodes[held].hold(|| nodes[wanted].wait_for()));
+                waiter.join().unwrap()
+            })
         };
         let first = wait_inside(0, 1).unwrap();
         let second = wait_inside(1, 2).unwrap();

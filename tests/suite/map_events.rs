@@ -3,7 +3,7 @@
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::time::Instant;
 
-use nsgate::{Network, Status};
+use nsgate::{Network, State, Status};
 
 use crate::map_support::*;
 
@@ -275,10 +275,16 @@ fn many_threads_change_the_same_lives_and_each_event_is_told_once_and_in_order()
     let lives: Vec<_> = names.iter().map(|name| register(&map, "sandbox", name)).collect();
     std::thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| lives.iter().for_each(|life| drop(life.mark_running().unwrap())));
             scope.spawn(|| {
                 for life in &lives {
-                    while life.state() == nsgate::State::Registered {
+                    if let Err(error) = life.mark_running() {
+                        assert_eq!((error.status(), life.state()), (Status::InvalidState, State::Stopped));
+                    }
+                }
+            });
+            scope.spawn(|| {
+                for life in &lives {
+                    while life.state() == State::Registered {
                         std::thread::yield_now();
                     }
                     life.network_released().unwrap();
