@@ -1,5 +1,7 @@
 //! What a subscriber of a sandbox map is.
 
+use std::sync::Arc;
+
 use super::life::Sandbox;
 use crate::error::Result;
 use crate::release::Event;
@@ -37,6 +39,21 @@ pub trait Subscriber<T: Send + Sync + 'static>: Send + Sync + 'static {
     fn on_release(&self, sandbox: &Sandbox<T>, event: &Event) -> Result<()> {
         let _ = (sandbox, event);
         Ok(())
+    }
+}
+
+/// So that the host can look at a subscriber while the map has it.
+impl<T: Send + Sync + 'static, S: Subscriber<T>> Subscriber<T> for Arc<S> {
+    fn on_insert(&self, sandbox: &Sandbox<T>) -> Result<()> {
+        (**self).on_insert(sandbox)
+    }
+
+    fn on_network_release(&self, sandbox: &Sandbox<T>) -> Result<()> {
+        (**self).on_network_release(sandbox)
+    }
+
+    fn on_release(&self, sandbox: &Sandbox<T>, event: &Event) -> Result<()> {
+        (**self).on_release(sandbox, event)
     }
 }
 

@@ -148,7 +148,10 @@ mod models {
     /// before the wait ends.
     #[test]
     fn two_users_and_a_revoker() {
-        loom::model(|| {
+        let mut builder = loom::model::Builder::new();
+        // Unbounded it takes half a minute, and finds no more.
+        builder.preemption_bound = Some(3);
+        builder.check(|| {
             let drops = Arc::new(AtomicUsize::new(0));
             let value = Arc::new(Revocable::new(Counted(Arc::clone(&drops))));
             let users: Vec<_> = (0..2)
@@ -156,7 +159,7 @@ mod models {
                     let value = Arc::clone(&value);
                     loom::thread::spawn(move || {
                         if let Some(used) = value.enter() {
-                            assert_eq!(used.0.load(Ordering::SeqCst), 0);
+                            assert_eq!((*used).0.load(Ordering::SeqCst), 0);
                         }
                     })
                 })
@@ -183,7 +186,7 @@ mod models {
                 loom::thread::spawn(move || {
                     if let Some(used) = value.enter() {
                         value.revoke();
-                        assert_eq!(used.0.load(Ordering::SeqCst), 0);
+                        assert_eq!((*used).0.load(Ordering::SeqCst), 0);
                     }
                 })
             };

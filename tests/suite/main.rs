@@ -5,4 +5,9 @@
 mod chroot;
 mod enter;
 mod host;
+mod map;
+mod map_attach;
+mod map_events;
+mod map_support;
+mod map_unsubscribe;
 mod namespace;

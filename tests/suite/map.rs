@@ -6,10 +6,12 @@ use std::time::Instant;
 
 use nsgate::{Network, SandboxMap, State, Status};
 
+use crate::host::{close, gate, host, soon};
 use crate::map_support::*;
 
 #[test]
 fn a_life_from_its_registration_to_its_end() {
+    let _host = host();
     let gate = gate();
     let map = Map::new(&gate);
     let life = register(&map, "sandbox", "life");
@@ -47,6 +49,7 @@ fn a_life_from_its_registration_to_its_end() {
 
 #[test]
 fn changes_that_were_made_before_change_nothing() {
+    let _host = host();
     let gate = gate();
     let map = Map::new(&gate);
     let life = register(&map, "sandbox", "life");
@@ -71,6 +74,7 @@ fn changes_that_were_made_before_change_nothing() {
 
 #[test]
 fn a_life_may_stop_without_having_run_and_be_released_without_an_address() {
+    let _host = host();
     let gate = gate();
     let map = Map::new(&gate);
     let never_ran = register(&map, "sandbox", "never-ran");
@@ -97,6 +101,7 @@ fn a_life_may_stop_without_having_run_and_be_released_without_an_address() {
 
 #[test]
 fn ids_are_checked_and_a_refused_value_comes_back() {
+    let _host = host();
     let gate = gate();
     let map = SandboxMap::new(&gate);
     let longest = "i".repeat(255);
@@ -116,6 +121,7 @@ fn ids_are_checked_and_a_refused_value_comes_back() {
 
 #[test]
 fn an_address_has_one_owner_at_a_time() {
+    let _host = host();
     let gate = gate();
     let map = Map::new(&gate);
     let (first, second) = (register(&map, "a", "first"), register(&map, "b", "second"));
@@ -142,6 +148,7 @@ fn an_address_has_one_owner_at_a_time() {
 
 #[test]
 fn an_address_that_has_a_new_owner_does_not_release_it() {
+    let _host = host();
     let gate = gate();
     let map = Map::new(&gate);
     let (before, after) = (register(&map, "a", "before"), register(&map, "a", "after"));
@@ -164,6 +171,7 @@ fn an_address_that_has_a_new_owner_does_not_release_it() {
 
 #[test]
 fn of_several_lives_the_one_that_began_last_is_the_live_one() {
+    let _host = host();
     let gate = gate();
     let map = Map::new(&gate);
     let lives = ["first", "second", "third"].map(|id| register(&map, "sandbox", id));
@@ -185,6 +193,7 @@ fn of_several_lives_the_one_that_began_last_is_the_live_one() {
 
 #[test]
 fn waiting_for_an_idle_map() {
+    let _host = host();
     let gate = gate();
     let map = Map::new(&gate);
     map.wait_idle(None).unwrap();
@@ -203,6 +212,7 @@ fn waiting_for_an_idle_map() {
 
 #[test]
 fn a_closed_map_takes_nothing_and_keeps_nothing() {
+    let _host = host();
     let gate = gate();
     let map = Map::new(&gate);
     let log = Log::default();
@@ -248,6 +258,7 @@ fn the_host_s_value_is_dropped_once_with_the_last_handle() {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
     }
+    let _host = host();
     let gate = gate();
     let drops = Arc::new(AtomicUsize::new(0));
     let map = SandboxMap::new(&gate);

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use nsgate::{Network, State, Status};
 
+use crate::host::{close, gate, host, soon};
 use crate::map_support::*;
 
 fn call(by: &'static str, what: &'static str, lifecycle: &str) -> (&'static str, &'static str, String) {
@@ -13,6 +14,7 @@ fn call(by: &'static str, what: &'static str, lifecycle: &str) -> (&'static str,
 
 #[test]
 fn events_come_on_the_changing_thread_in_the_order_of_subscription() {
+    let _host = host();
     let gate = gate();
     let map = Map::new(&gate);
     let log = Log::default();
@@ -49,6 +51,7 @@ fn events_come_on_the_changing_thread_in_the_order_of_subscription() {
 
 #[test]
 fn what_a_subscriber_answers_concerns_only_itself() {
+    let _host = host();
     let gate = gate();
     let map = Map::new(&gate);
     let log = Log::default();
@@ -79,6 +82,7 @@ fn what_a_subscriber_answers_concerns_only_itself() {
 
 #[test]
 fn a_change_from_inside_is_told_next_by_the_same_thread() {
+    let _host = host();
     let gate = gate();
     let map = Map::new(&gate);
     let log = Log::default();
@@ -119,6 +123,7 @@ fn a_change_from_inside_is_told_next_by_the_same_thread() {
 
 #[test]
 fn a_change_of_another_sandbox_from_inside_is_told_at_once() {
+    let _host = host();
     let gate = gate();
     let map = Map::new(&gate);
     let log = Log::default();
@@ -150,6 +155,7 @@ fn a_change_of_another_sandbox_from_inside_is_told_at_once() {
 
 #[test]
 fn a_change_on_another_thread_is_made_at_once_and_told_in_its_turn() {
+    let _host = host();
     let gate = gate();
     let map = Map::new(&gate);
     let log = Log::default();
@@ -208,6 +214,7 @@ fn a_change_on_another_thread_is_made_at_once_and_told_in_its_turn() {
 
 #[test]
 fn of_two_callbacks_that_would_wait_for_each_other_one_is_told() {
+    let _host = host();
     let gate = gate();
     let map = Map::new(&gate);
     let log = Log::default();
@@ -247,6 +254,7 @@ fn of_two_callbacks_that_would_wait_for_each_other_one_is_told() {
 
 #[test]
 fn a_callback_does_not_wait_for_the_map_that_calls_it() {
+    let _host = host();
     let gate = gate();
     let map = Map::new(&gate);
     let answer = Arc::new(Mutex::new(None));
@@ -266,6 +274,7 @@ fn a_callback_does_not_wait_for_the_map_that_calls_it() {
 
 #[test]
 fn many_threads_change_the_same_lives_and_each_event_is_told_once_and_in_order() {
+    let _host = host();
     let gate = gate();
     let map = Map::new(&gate);
     let log = Log::default();

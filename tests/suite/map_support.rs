@@ -2,29 +2,17 @@
 
 use std::sync::{Arc, Mutex};
 use std::thread::ThreadId;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use nsgate::{Error, Event, Gate, GateOptions, Job, Result, Sandbox, SandboxMap, Status, Subscriber};
+use nsgate::{Error, Event, Gate, Job, Result, Sandbox, SandboxMap, Status, Subscriber};
 
-pub type Map = SandboxMap<&'static str>;
-pub type Life = Sandbox<&'static str>;
+use crate::host::soon;
 
-pub fn gate() -> Gate {
-    Gate::open(GateOptions::default()).unwrap()
-}
-
-/// Closes the gate and checks that nothing was left.
-pub fn close(gate: &Gate) {
-    let report = gate.close(soon()).unwrap();
-    assert_eq!((report.remaining, report.failed), (0, 0), "{report:?}");
-}
-
-pub fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(20)
-}
+pub(crate) type Map = SandboxMap<&'static str>;
+pub(crate) type Life = Sandbox<&'static str>;
 
 /// Waits, within bounds, until something is so.
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = soon();
     while !is_so() {
         assert!(Instant::now() < deadline, "still not: {what}");
@@ -32,21 +20,21 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-pub fn register(map: &Map, sandbox_id: &str, lifecycle_id: &str) -> Life {
+pub(crate) fn register(map: &Map, sandbox_id: &str, lifecycle_id: &str) -> Life {
     let registered = map.register(sandbox_id, lifecycle_id, "value");
     registered.map_err(|(error, _)| error).unwrap()
 }
 
-pub fn address(text: &str) -> std::net::IpAddr {
+pub(crate) fn address(text: &str) -> std::net::IpAddr {
     text.parse().unwrap()
 }
 
-pub fn status<T: std::fmt::Debug>(result: Result<T>) -> Status {
+pub(crate) fn status<T: std::fmt::Debug>(result: Result<T>) -> Status {
     result.unwrap_err().status()
 }
 
 /// A job that counts its runs.
-pub fn counting_job(gate: &Gate, runs: &Arc<Mutex<u32>>) -> Job {
+pub(crate) fn counting_job(gate: &Gate, runs: &Arc<Mutex<u32>>) -> Job {
     let runs = Arc::clone(runs);
     let job = move || {
         *runs.lock().unwrap() += 1;
@@ -57,28 +45,28 @@ pub fn counting_job(gate: &Gate, runs: &Arc<Mutex<u32>>) -> Job {
 
 /// What a subscriber was called for.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Seen {
-    pub by: &'static str,
-    pub what: &'static str,
-    pub lifecycle: String,
-    pub thread: ThreadId,
+pub(crate) struct Seen {
+    pub(crate) by: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) lifecycle: String,
+    pub(crate) thread: ThreadId,
 }
 
 /// Notes every call; `on_call` may do more.
-pub struct Recorder {
+pub(crate) struct Recorder {
     name: &'static str,
     seen: Arc<Mutex<Vec<Seen>>>,
     on_call: Box<dyn Fn(&'static str, &Life) -> Result<()> + Send + Sync>,
 }
 
-pub type Log = Arc<Mutex<Vec<Seen>>>;
+pub(crate) type Log = Arc<Mutex<Vec<Seen>>>;
 
 impl Recorder {
-    pub fn new(name: &'static str, seen: &Log) -> Recorder {
+    pub(crate) fn new(name: &'static str, seen: &Log) -> Recorder {
         Recorder::with(name, seen, |_, _| Ok(()))
     }
 
-    pub fn with(
+    pub(crate) fn with(
         name: &'static str,
         seen: &Log,
         on_call: impl Fn(&'static str, &Life) -> Result<()> + Send + Sync + 'static,
@@ -116,12 +104,12 @@ impl Subscriber<&'static str> for Recorder {
 }
 
 /// Who was called for what, without the threads.
-pub fn calls(log: &Log) -> Vec<(&'static str, &'static str, String)> {
+pub(crate) fn calls(log: &Log) -> Vec<(&'static str, &'static str, String)> {
     let seen = log.lock().unwrap();
     let calls = seen.iter().map(|one| (one.by, one.what, one.lifecycle.clone()));
     calls.collect()
 }
 
-pub fn failure() -> Error {
+pub(crate) fn failure() -> Error {
     Error::new(Status::CallbackFailed, "as the test wants it")
 }
