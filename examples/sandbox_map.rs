@@ -48,10 +48,9 @@ fn main() -> Result<(), Failure> {
     }
     progress("");
     println!(
-        "{} sandboxes run; {} chroots are open, {} files written and read back.",
-        map.count(),
-        SANDBOXES * VOLUMES,
-        counter.files.load(Relaxed)
+        "{} sandboxes run with {} chroots; files were written and read back in each.",
+        counter.inserted.load(Relaxed),
+        SANDBOXES * VOLUMES
     );
 
     let hanging = hang(&map)?;
@@ -70,6 +69,8 @@ fn main() -> Result<(), Failure> {
     progress("");
     map.wait_idle(Some(Instant::now() + Duration::from_secs(10)))?;
 
+    assert_eq!(counter.released.load(Relaxed), SANDBOXES as u64);
+    assert_eq!(limiter.present.load(Relaxed), 0);
     print_table(&held, &handler, stopped);
     let report = gate.close(Instant::now() + Duration::from_secs(10))?;
     print_summary(&map, &held, all_held, &handler, stopped, &report, &gate);
@@ -188,7 +189,6 @@ impl Subscriber<Tenant> for Limiter {
 struct Counter {
     inserted: AtomicU64,
     released: AtomicU64,
-    files: AtomicU64,
 }
 
 impl Subscriber<Tenant> for Counter {
@@ -227,4 +227,135 @@ impl Subscriber<Tenant> for VolumeHandler {
         of_this.push((Instant::now(), event.outcome));
         Ok(())
     }
+}
+
+fn print_table(held: &[Duration], handler: &VolumeHandler, stopped: Instant) {
+    println!("sandbox     address      held the caller  chroots gone  first after  last after");
+    let ends = handler.ends.lock().unwrap();
+    for (number, held) in held.iter().enumerate() {
+        let none = Vec::new();
+        let of_this = ends.get(&number).unwrap_or(&none);
+        let after = |end: &(Instant, Outcome)| end.0.duration_since(stopped);
+        let first = of_this.iter().map(after).min().unwrap_or_default();
+        let last = of_this.iter().map(after).max().unwrap_or_default();
+        let note = if number == HANGING { "  its job hung" } else { "" };
+        println!(
+            "sandbox-{number:02}  {:<11}  {:>12.1} µs  {:>7} of {VOLUMES}  {:>8.2} ms  {:>7.2} ms{note}",
+            address(number).to_string(),
+            microseconds(*held),
+            of_this.len(),
+            milliseconds(first),
+            milliseconds(last),
+        );
+    }
+}
+
+fn print_summary(
+    map: &Map,
+    held: &[Duration],
+    all_held: Duration,
+    handler: &VolumeHandler,
+    stopped: Instant,
+    report: &Report,
+    gate: &Gate,
+) {
+    let ends = handler.ends.lock().unwrap();
+    let mut after: Vec<Duration> = ends
+        .values()
+        .flatten()
+        .map(|(end, _)| end.duration_since(stopped))
+        .collect();
+    after.sort();
+    let (hung, others) = match after.as_slice() {
+        [others @ .., hung] => (*hung, others.last().copied().unwrap_or_default()),
+        [] => (Duration::ZERO, Duration::ZERO),
+    };
+    println!(
+        "\nStopping all {} held the caller for {:.2} ms, a single one for {:.1} µs at most.",
+        held.len(),
+        milliseconds(all_held),
+        microseconds(held.iter().max().copied().unwrap_or_default())
+    );
+    println!(
+        "{} chroots were gone after {:.2} ms; the one whose job hung after {:.2} ms: it delayed nobody.",
+        after.len().saturating_sub(1),
+        milliseconds(others),
+        milliseconds(hung)
+    );
+    for one in map.subscribers() {
+        println!(
+            "subscriber {:<16} {:>4} calls, {} slow, {} failed, longest {:.1} µs",
+            one.name,
+            one.calls,
+            one.slow,
+            one.failures + one.panics,
+            microseconds(one.longest)
+        );
+    }
+    let stats = gate.stats();
+    println!(
+        "gate closed: {} released ({} verified), {} failed, {} abandoned, {} remaining, {} stuck",
+        report.released, stats.verified, report.failed, report.abandoned, report.remaining, report.stuck
+    );
+}
+
+fn microseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// One line that is written over, on a terminal only; empty at last.
+fn progress(text: &str) {
+    let mut output = std::io::stdout();
+    if output.is_terminal() {
+        let _ = write!(output, "\r\x1b[K{text}");
+        let _ = output.flush();
+    }
+}
+
+/// The volumes' directories, each filled with the same small tree; removed at the end.
+struct Volumes(PathBuf);
+
+impl Volumes {
+    fn make() -> std::io::Result<Volumes> {
+        let place = std::env::temp_dir().join(format!("nsgate-sandbox-map-{}", std::process::id()));
+        let volumes = Volumes(place);
+        for number in 0..SANDBOXES {
+            progress(&format!("filling the volumes of sandbox {} of {SANDBOXES}", number + 1));
+            for volume in volumes.of(number) {
+                fill(&volume)?;
+            }
+        }
+        Ok(volumes)
+    }
+
+    fn of(&self, number: usize) -> Vec<PathBuf> {
+        let name = |volume| format!("sandbox-{number:02}/volume-{volume}");
+        (0..VOLUMES).map(|volume| self.0.join(name(volume))).collect()
+    }
+}
+
+impl Drop for Volumes {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            eprintln!("{} is left: {error}", self.0.display());
+        }
+    }
+}
+
+fn fill(volume: &Path) -> std::io::Result<()> {
+    for directory in ["etc", "srv/www/assets", "usr/share/doc", "var/cache"] {
+        std::fs::create_dir_all(volume.join(directory))?;
+    }
+    std::fs::write(volume.join("etc/hostname"), "sandbox\n")?;
+    for number in 0..10 {
+        let page = format!("<title>page {number}</title>\n");
+        std::fs::write(volume.join(format!("srv/www/page-{number}.html")), page)?;
+        let asset = vec![number as u8; 4096];
+        std::fs::write(volume.join(format!("srv/www/assets/{number}.bin")), asset)?;
+    }
+    std::os::unix::fs::symlink("/srv/www", volume.join("current"))
 }
