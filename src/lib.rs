@@ -14,7 +14,10 @@ mod sandbox;
 mod subscriber;
 mod sync;
 
-pub use chroot::{Chroot, ChrootOptions, Propagation};
+pub use chroot::{
+    Chroot, ChrootOptions, DirEntry, FileKind, FileStat, FileSystemStat, FileTime, OpenOptions,
+    Propagation, ReadDir, RenameOptions,
+};
 pub use error::{Error, Result, Status};
 pub use gate::{Gate, GateOptions};
 pub use kernel::features::Features;
