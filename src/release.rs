@@ -102,13 +102,3 @@ impl ReleaseQueue {
     }
     pub(crate) fn finish(&self) {}
 }
-#[derive(Clone)]
-pub struct Job;
-impl Job {
-    pub fn submit(&self) -> Result<Ticket> {
-        Ok(Ticket(1))
-    }
-    pub(crate) fn set_hook(&self, _: Option<Hook>) -> Result<()> {
-        Ok(())
-    }
-}
