@@ -9,6 +9,8 @@ mod namespace_thread;
 mod releasable;
 mod release;
 mod rundown;
+mod sandbox;
+mod subscriber;
 mod sync;
 
 pub use chroot::{
@@ -25,3 +27,5 @@ pub use release::{
     ReleaseSubscription, Report, ReportItem, RetryOptions, Stats, StuckRelease, Ticket,
     UnmountOptions,
 };
+pub use sandbox::{Network, Sandbox, SandboxMap, State, Subscriber};
+pub use subscriber::{SubscriberStats, Subscription};
