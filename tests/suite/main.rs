@@ -17,3 +17,4 @@ mod map_events;
 mod map_support;
 mod map_unsubscribe;
 mod namespace;
+mod release;
