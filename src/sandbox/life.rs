@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Shared;
-use super::attachment::{Attachment, Attachments, submit};
+use super::attachment::{Attachment, Attachments};
 use super::index::Index;
 use super::turn::{Call, Change, Delivery, Turn};
 use crate::error::{Error, Result, Status};
@@ -222,7 +222,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
                 .then(|| self.leave(&mut index, &mut inner))
         };
         if let Some(attached) = attached {
-            submit(attached);
+            self.hand_over(attached);
             self.0.shared.announce_idle();
         }
         Ok(true)
@@ -256,7 +256,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
             }
             (delivery, inner.attachments.close())
         };
-        submit(attached);
+        self.hand_over(attached);
         self.deliver(delivery, call);
         Ok(true)
     }
@@ -313,7 +313,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
                 .then(|| self.leave(&mut index, &mut inner))
         };
         if let Some(attached) = attached {
-            submit(attached);
+            self.hand_over(attached);
             self.0.shared.announce_idle();
         }
     }
@@ -331,7 +331,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
             inner.left = true;
             inner.attachments.close()
         };
-        submit(attached);
+        self.hand_over(attached);
     }
 
     pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
