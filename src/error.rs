@@ -207,7 +207,10 @@ mod tests {
             error.to_string(),
             "enter: setns(5, CLONE_NEWNS) = -1 EPERM (Operation not permitted)"
         );
-        assert_eq!(std::io::Error::from(error).raw_os_error(), Some(libc::EPERM));
+        assert_eq!(
+            std::io::Error::from(error).raw_os_error(),
+            Some(libc::EPERM)
+        );
         assert!(Error::os("x()", 9999).to_string().contains("errno 9999"));
     }
 }

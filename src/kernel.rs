@@ -1,1 +1,8 @@
-//! The only place with raw system calls: thin, safe functions with errors that name the call.
+//! The only place with raw system calls: thin, safe functions whose errors name the call.
+
+pub(crate) mod empty_namespace;
+pub(crate) mod features;
+pub(crate) mod mount;
+pub(crate) mod namespace;
+pub(crate) mod process;
+pub(crate) mod syscall;

@@ -1,6 +1,7 @@
 //! Mount namespaces, chroots and an asynchronous release queue for hosts that run many sandboxes.
 
 mod error;
+mod gate;
 mod kernel;
 mod sync;
 

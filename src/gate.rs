@@ -1,0 +1,2 @@
+//! The gate: what a process sets up once.
+pub(crate) mod supervisor;

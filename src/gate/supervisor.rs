@@ -1,0 +1,105 @@
+//! The one thread that makes every other thread of the library.
+//!
+//! A thread inherits namespace, root and working directory from its creator, so none may be made by
+//! a thread of the host, which could stand anywhere at that moment (rule 4 of the design).
+
+use std::os::fd::AsFd;
+use std::sync::mpsc;
+use std::thread;
+
+use crate::error::{Error, Result, Status};
+use crate::kernel::process::{self, ProcRoot};
+
+/// What a library thread does.
+pub(crate) type Body = Box<dyn FnOnce() + Send>;
+
+struct Request {
+    name: &'static str,
+    body: Body,
+    reply: mpsc::SyncSender<Result<()>>,
+}
+
+/// A handle to the supervisor thread, which ends when the last handle is dropped.
+#[derive(Clone)]
+pub(crate) struct Supervisor {
+    requests: mpsc::Sender<Request>,
+}
+
+impl Supervisor {
+    /// Starts the thread; INVALID_STATE when the caller stands elsewhere than the process's leader.
+    pub(crate) fn start(proc: &ProcRoot) -> Result<Supervisor> {
+        for (own, leader, what) in [
+            (c"thread-self/ns/mnt", c"self/ns/mnt", "mount namespace"),
+            (c"thread-self/root", c"self/root", "root"),
+        ] {
+            let flags = if what == "root" {
+                libc::O_PATH
+            } else {
+                libc::O_RDONLY
+            };
+            let own = process::place(proc.open_at(own, flags)?.as_fd())?;
+            let leader = process::place(proc.open_at(leader, flags)?.as_fd())?;
+            if own != leader {
+                return Err(Error::new(
+                    Status::InvalidState,
+                    format!("this thread has another {what} than the process"),
+                ));
+            }
+        }
+        let (requests, inbox) = mpsc::channel();
+        spawn("nsgate", Box::new(move || serve(&inbox)))?;
+        Ok(Supervisor { requests })
+    }
+
+    /// Starts a thread whose signals are blocked. `name` has 15 bytes at most.
+    pub(crate) fn spawn(&self, name: &'static str, body: Body) -> Result<()> {
+        let (reply, answer) = mpsc::sync_channel(1);
+        let gone = || Error::closed("the supervisor thread is gone");
+        self.requests
+            .send(Request { name, body, reply })
+            .map_err(|_| gone())?;
+        answer.recv().unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+fn serve(inbox: &mpsc::Receiver<Request>) {
+    for request in inbox {
+        let result = spawn(request.name, request.body);
+        // Nobody listens when the asking thread was killed; the new thread is on its own then.
+        let _ = request.reply.send(result);
+    }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place where threads are made"
+)]
+fn spawn(name: &'static str, body: Body) -> Result<()> {
+    let builder = thread::Builder::new().name(name.to_string());
+    let thread = move || {
+        process::block_signals();
+        body();
+    };
+    match builder.spawn(thread) {
+        Ok(_detached) => Ok(()),
+        Err(error) => Err(Error::os(
+            format!("clone({name:?})"),
+            error.raw_os_error().unwrap_or(libc::EAGAIN),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_of_the_supervisor_runs_its_body() {
+        let supervisor = Supervisor::start(&ProcRoot::open().unwrap()).unwrap();
+        let (sender, receiver) = mpsc::channel();
+        supervisor
+            .spawn("nsgate-test", Box::new(move || sender.send(7).unwrap()))
+            .unwrap();
+        assert_eq!(receiver.recv().unwrap(), 7);
+    }
+}

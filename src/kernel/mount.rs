@@ -1,0 +1,218 @@
+//! Detached mount trees: the new mount calls of Linux 5.2 and 5.12, which nix lacks.
+
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use crate::error::Result;
+use crate::kernel::syscall::{Quoted, check, check_fd};
+
+const OPEN_TREE_CLONE: u32 = 1;
+const AT_RECURSIVE: u32 = 0x8000;
+const MOVE_MOUNT_F_EMPTY_PATH: u32 = 0x4;
+const FSCONFIG_SET_STRING: u32 = 1;
+const FSCONFIG_CMD_CREATE: u32 = 6;
+
+/// The attributes of a mount, as mount_setattr(2) takes them.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Attributes {
+    /// `MOUNT_ATTR_*` to set.
+    pub(crate) set: u64,
+    /// `MS_PRIVATE` or `MS_SLAVE`; 0 leaves it.
+    pub(crate) propagation: u64,
+}
+
+/// A detached private copy of the mount at `path`, with the mounts below it if `recursive`.
+pub(crate) fn clone_tree(
+    directory: BorrowedFd<'_>,
+    path: &CStr,
+    recursive: bool,
+    nofollow: bool,
+) -> Result<OwnedFd> {
+    let mut flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as u32;
+    if recursive {
+        flags |= AT_RECURSIVE;
+    }
+    if nofollow {
+        flags |= libc::AT_SYMLINK_NOFOLLOW as u32;
+    }
+    if path.is_empty() {
+        flags |= libc::AT_EMPTY_PATH as u32;
+    }
+    // SAFETY: an open descriptor (or AT_FDCWD) and a NUL-terminated path.
+    let value = unsafe {
+        libc::syscall(
+            libc::SYS_open_tree,
+            directory.as_raw_fd(),
+            path.as_ptr(),
+            flags,
+        )
+    };
+    check_fd(value, || {
+        format!(
+            "open_tree({}, {}, OPEN_TREE_CLONE|O_CLOEXEC{}{})",
+            Directory(directory.as_raw_fd()),
+            Quoted(path.to_bytes()),
+            if recursive { "|AT_RECURSIVE" } else { "" },
+            if nofollow { "|AT_SYMLINK_NOFOLLOW" } else { "" },
+        )
+    })
+}
+
+/// Sets attributes of a whole detached tree before anybody can use it (Linux 5.12).
+pub(crate) fn set_attributes(
+    tree: BorrowedFd<'_>,
+    attributes: Attributes,
+    recursive: bool,
+) -> Result<()> {
+    let argument = libc::mount_attr {
+        attr_set: attributes.set,
+        attr_clr: 0,
+        propagation: attributes.propagation,
+        userns_fd: 0,
+    };
+    let flags = libc::AT_EMPTY_PATH as u32 | if recursive { AT_RECURSIVE } else { 0 };
+    // SAFETY: an open descriptor, a NUL-terminated path and a structure of the size we say.
+    let value = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            tree.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &argument,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    check(value, || {
+        format!(
+            "mount_setattr({}, \"\", AT_EMPTY_PATH{}, {{attr_set={:#x}, propagation={:#x}}})",
+            tree.as_raw_fd(),
+            if recursive { "|AT_RECURSIVE" } else { "" },
+            attributes.set,
+            attributes.propagation
+        )
+    })
+    .map(drop)
+}
+
+/// Moves a detached tree onto "/" of the calling thread's namespace.
+pub(crate) fn move_onto_root(tree: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: an open descriptor and NUL-terminated literals.
+    let value = unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            tree.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_FDCWD,
+            c"/".as_ptr(),
+            MOVE_MOUNT_F_EMPTY_PATH,
+        )
+    };
+    check(value, || {
+        format!(
+            "move_mount({}, \"\", AT_FDCWD, \"/\", MOVE_MOUNT_F_EMPTY_PATH)",
+            tree.as_raw_fd()
+        )
+    })
+    .map(drop)
+}
+
+/// A detached, empty tmpfs of one inode.
+pub(crate) fn detached_tmpfs(attributes: u64) -> Result<OwnedFd> {
+    // SAFETY: a NUL-terminated literal.
+    let context = check_fd(
+        unsafe {
+            libc::syscall(
+                libc::SYS_fsopen,
+                c"tmpfs".as_ptr(),
+                1u32, /* FSOPEN_CLOEXEC */
+            )
+        },
+        || "fsopen(\"tmpfs\", FSOPEN_CLOEXEC)",
+    )?;
+    configure(&context, FSCONFIG_SET_STRING, Some((c"mode", c"0555")))?;
+    configure(&context, FSCONFIG_SET_STRING, Some((c"nr_inodes", c"1")))?;
+    configure(&context, FSCONFIG_CMD_CREATE, None)?;
+    // SAFETY: an open descriptor.
+    check_fd(
+        unsafe {
+            libc::syscall(
+                libc::SYS_fsmount,
+                context.as_raw_fd(),
+                1u32, /* FSMOUNT_CLOEXEC */
+                attributes as u32,
+            )
+        },
+        || {
+            format!(
+                "fsmount({}, FSMOUNT_CLOEXEC, {attributes:#x})",
+                context.as_raw_fd()
+            )
+        },
+    )
+}
+
+fn configure(context: &OwnedFd, command: u32, pair: Option<(&CStr, &CStr)>) -> Result<()> {
+    let (key, value) = match pair {
+        Some((key, value)) => (key.as_ptr(), value.as_ptr()),
+        None => (std::ptr::null(), std::ptr::null()),
+    };
+    // SAFETY: an open descriptor; key and value are NUL-terminated or NULL as the command wants.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_fsconfig,
+            context.as_raw_fd(),
+            command,
+            key,
+            value,
+            0,
+        )
+    };
+    check(answer, || {
+        format!("fsconfig({}, {command}, {pair:?}, 0)", context.as_raw_fd())
+    })
+    .map(drop)
+}
+
+/// Makes every mount of the calling thread's namespace private.
+pub(crate) fn make_all_private() -> Result<()> {
+    // SAFETY: NUL-terminated literals; the kernel ignores source, type and data for this change.
+    let value = unsafe {
+        libc::mount(
+            std::ptr::null(),
+            c"/".as_ptr(),
+            std::ptr::null(),
+            libc::MS_REC | libc::MS_PRIVATE,
+            std::ptr::null(),
+        )
+    };
+    check(
+        value.into(),
+        || "mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE, NULL)",
+    )
+    .map(drop)
+}
+
+/// pivot_root(".", "."): the working directory's mount becomes the root, the old root lies over it.
+pub(crate) fn pivot_to_working_directory() -> Result<()> {
+    // SAFETY: NUL-terminated literals.
+    let value = unsafe { libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()) };
+    check(value, || "pivot_root(\".\", \".\")").map(drop)
+}
+
+/// Takes the mount over the working directory, with all below it, out of the namespace.
+pub(crate) fn detach_working_directory() -> Result<()> {
+    // SAFETY: a NUL-terminated literal.
+    let value = unsafe { libc::umount2(c".".as_ptr(), libc::MNT_DETACH) };
+    check(value.into(), || "umount2(\".\", MNT_DETACH)").map(drop)
+}
+
+struct Directory(i32);
+
+impl std::fmt::Display for Directory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            libc::AT_FDCWD => f.write_str("AT_FDCWD"),
+            fd => write!(f, "{fd}"),
+        }
+    }
+}

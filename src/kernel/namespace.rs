@@ -1,0 +1,124 @@
+//! The mount namespace, root and working directory of the calling thread.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use crate::error::{Error, Result, Status};
+use crate::kernel::process::ProcRoot;
+use crate::kernel::syscall::check;
+
+const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
+/// `_IOR(0xb7, 0x5, __u64)`: Linux 6.11.
+const NS_GET_MNTNS_ID: libc::Ioctl = 0x8008_b705_u32 as libc::Ioctl;
+
+/// Which mount namespace it is: the same numbers mean the same namespace for as long as somebody
+/// holds it; `ns_id`, where the kernel has it (Linux 6.11), is never used again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct NamespaceId {
+    /// Device of nsfs.
+    pub device: u64,
+    /// Inode, the number in `mnt:[4026531841]`.
+    pub inode: u64,
+    /// The kernel's own 64-bit id.
+    pub ns_id: Option<u64>,
+}
+
+/// The calling thread's mount namespace.
+pub(crate) fn open_current(proc: &ProcRoot) -> Result<OwnedFd> {
+    proc.open_at(c"thread-self/ns/mnt", libc::O_RDONLY)
+}
+
+/// What the descriptor stands for; INVALID_ARGUMENT unless it is a mount namespace.
+pub(crate) fn identify(fd: BorrowedFd<'_>) -> Result<NamespaceId> {
+    let raw = fd.as_raw_fd();
+    // SAFETY: an open descriptor; this request takes no argument.
+    let kind = unsafe { libc::ioctl(raw, NS_GET_NSTYPE) };
+    if kind != libc::CLONE_NEWNS {
+        return Err(Error::new(
+            Status::InvalidArgument,
+            format!("descriptor {raw} is not a mount namespace"),
+        ));
+    }
+    // SAFETY: stat is plain data, all zero is a value of it.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: an open descriptor and a place for the answer.
+    check(unsafe { libc::fstat(raw, &mut stat) }.into(), || {
+        format!("fstat({raw}, …)")
+    })?;
+    let mut ns_id = 0u64;
+    // SAFETY: the request writes one u64.
+    let known = unsafe { libc::ioctl(raw, NS_GET_MNTNS_ID, &mut ns_id) } == 0;
+    Ok(NamespaceId {
+        device: stat.st_dev,
+        inode: stat.st_ino,
+        ns_id: known.then_some(ns_id),
+    })
+}
+
+/// Puts the calling thread into the mount namespace; its root and working directory become the
+/// namespace's root (setns(2)). EINVAL while another thread shares the fs_struct.
+pub(crate) fn set(namespace: BorrowedFd<'_>) -> Result<()> {
+    let fd = namespace.as_raw_fd();
+    // SAFETY: an open descriptor.
+    check(unsafe { libc::setns(fd, libc::CLONE_NEWNS) }.into(), || {
+        format!("setns({fd}, CLONE_NEWNS)")
+    })
+    .map(drop)
+}
+
+/// Gives the calling thread a copy of its mount namespace, and an fs_struct of its own.
+pub(crate) fn unshare() -> Result<()> {
+    // SAFETY: no memory is involved.
+    check(
+        unsafe { libc::unshare(libc::CLONE_NEWNS) }.into(),
+        || "unshare(CLONE_NEWNS)",
+    )
+    .map(drop)
+}
+
+/// Makes the directory the calling thread's working directory.
+pub(crate) fn change_directory(directory: BorrowedFd<'_>) -> Result<()> {
+    let fd = directory.as_raw_fd();
+    // SAFETY: an open descriptor.
+    check(unsafe { libc::fchdir(fd) }.into(), || {
+        format!("fchdir({fd})")
+    })
+    .map(drop)
+}
+
+/// Makes the working directory the calling thread's root.
+pub(crate) fn root_to_working_directory() -> Result<()> {
+    // SAFETY: a NUL-terminated literal.
+    check(
+        unsafe { libc::chroot(c".".as_ptr()) }.into(),
+        || "chroot(\".\")",
+    )
+    .map(drop)
+}
+
+/// Namespace, root and working directory of a thread, held open so that it can come back to them.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    pub(crate) namespace: OwnedFd,
+    pub(crate) root: OwnedFd,
+    pub(crate) working_directory: OwnedFd,
+}
+
+impl Standing {
+    /// Where the calling thread stands now.
+    pub(crate) fn current(proc: &ProcRoot) -> Result<Standing> {
+        let directory = libc::O_PATH | libc::O_DIRECTORY;
+        Ok(Standing {
+            namespace: open_current(proc)?,
+            root: proc.open_at(c"thread-self/root", directory)?,
+            working_directory: proc.open_at(c"thread-self/cwd", directory)?,
+        })
+    }
+
+    /// Brings the calling thread back. What comes first matters: setns resets both directories.
+    pub(crate) fn restore(&self) -> Result<()> {
+        set(self.namespace.as_fd())?;
+        change_directory(self.root.as_fd())?;
+        root_to_working_directory()?;
+        change_directory(self.working_directory.as_fd())
+    }
+}

@@ -1,0 +1,143 @@
+//! This process and its threads, seen through a descriptor of /proc that nobody can mount over.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use crate::error::{Error, Result, Status};
+use crate::kernel::syscall::{check, check_fd};
+
+/// An `O_PATH` descriptor of the real /proc, opened once.
+///
+/// A path look-up of /proc later could end in a file system that somebody mounted there
+/// (CVE-2019-16884, CVE-2025-52881), or in a customer's root.
+#[derive(Debug)]
+pub(crate) struct ProcRoot(OwnedFd);
+
+impl ProcRoot {
+    pub(crate) fn open() -> Result<ProcRoot> {
+        let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+        // SAFETY: a NUL-terminated literal.
+        let fd = check_fd(
+            unsafe { libc::openat(libc::AT_FDCWD, c"/proc".as_ptr(), flags) }.into(),
+            || "openat(AT_FDCWD, \"/proc\", O_PATH|O_DIRECTORY|O_CLOEXEC)",
+        )?;
+        // SAFETY: statfs is plain data, all zero is a value of it.
+        let mut statfs: libc::statfs = unsafe { std::mem::zeroed() };
+        // SAFETY: an open descriptor and a place for the answer.
+        check(
+            unsafe { libc::fstatfs(fd.as_raw_fd(), &mut statfs) }.into(),
+            || format!("fstatfs({}, …)", fd.as_raw_fd()),
+        )?;
+        if statfs.f_type != libc::PROC_SUPER_MAGIC {
+            return Err(Error::new(
+                Status::Unsupported,
+                format!(
+                    "/proc is not a proc file system (type {:#x})",
+                    statfs.f_type
+                ),
+            ));
+        }
+        Ok(ProcRoot(fd))
+    }
+
+    /// Opens what lies at `path` below /proc, "thread-self/ns/mnt" for example. Follows the magic
+    /// link at its end unless `O_NOFOLLOW` is among the flags.
+    pub(crate) fn open_at(&self, path: &CStr, flags: i32) -> Result<OwnedFd> {
+        // SAFETY: an open descriptor and a NUL-terminated path.
+        check_fd(
+            unsafe { libc::openat(self.0.as_raw_fd(), path.as_ptr(), flags | libc::O_CLOEXEC) }
+                .into(),
+            || format!("openat(/proc, {path:?}, {flags:#o}|O_CLOEXEC)"),
+        )
+    }
+}
+
+impl AsFd for ProcRoot {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// The calling thread's id, as in /proc/self/task.
+pub(crate) fn thread_id() -> i32 {
+    // SAFETY: gettid has no arguments and can't fail.
+    unsafe { libc::gettid() }
+}
+
+/// A signal handler of the host must not run in a customer's root, nor interrupt a release: library
+/// threads take none but those that their own instructions cause.
+pub(crate) fn block_signals() {
+    // SAFETY: the set is plain data on this stack, filled before it is used; with it and SIG_SETMASK
+    // the call has no way to fail.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&mut set);
+        for signal in [
+            libc::SIGSEGV,
+            libc::SIGBUS,
+            libc::SIGFPE,
+            libc::SIGILL,
+            libc::SIGTRAP,
+            libc::SIGSYS,
+            libc::SIGABRT,
+        ] {
+            libc::sigdelset(&mut set, signal);
+        }
+        libc::pthread_sigmask(libc::SIG_SETMASK, &set, std::ptr::null_mut());
+    }
+}
+
+/// Gives the calling thread a root, working directory and umask of its own (unshare(2)).
+pub(crate) fn unshare_fs() -> Result<()> {
+    // SAFETY: no memory is involved.
+    check(
+        unsafe { libc::unshare(libc::CLONE_FS) }.into(),
+        || "unshare(CLONE_FS)",
+    )
+    .map(drop)
+}
+
+/// Where a thread stands: device and inode of a directory, for comparisons.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Place {
+    device: u64,
+    inode: u64,
+    mount: u64,
+}
+
+/// The place that an open descriptor stands for, with its mount.
+pub(crate) fn place(fd: BorrowedFd<'_>) -> Result<Place> {
+    // SAFETY: statx is plain data, all zero is a value of it.
+    let mut statx: libc::statx = unsafe { std::mem::zeroed() };
+    // SAFETY: an open descriptor, an empty NUL-terminated path and a place for the answer.
+    check(
+        unsafe {
+            libc::statx(
+                fd.as_raw_fd(),
+                c"".as_ptr(),
+                libc::AT_EMPTY_PATH,
+                libc::STATX_INO | libc::STATX_MNT_ID,
+                &mut statx,
+            )
+        }
+        .into(),
+        || format!("statx({}, \"\", AT_EMPTY_PATH, …)", fd.as_raw_fd()),
+    )?;
+    Ok(Place {
+        device: libc::makedev(statx.stx_dev_major, statx.stx_dev_minor),
+        inode: statx.stx_ino,
+        mount: statx.stx_mnt_id,
+    })
+}
+
+/// Whether the directory behind the descriptor still has a name.
+pub(crate) fn is_deleted(fd: BorrowedFd<'_>) -> Result<bool> {
+    // SAFETY: stat is plain data, all zero is a value of it.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: an open descriptor and a place for the answer.
+    check(
+        unsafe { libc::fstat(fd.as_raw_fd(), &mut stat) }.into(),
+        || format!("fstat({}, …)", fd.as_raw_fd()),
+    )?;
+    Ok(stat.st_nlink == 0)
+}
