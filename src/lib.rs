@@ -2,12 +2,25 @@
 
 #[cfg(not(loom))]
 mod capi;
+mod chroot;
 mod error;
 mod gate;
 mod kernel;
+mod namespace;
+mod namespace_thread;
+mod releasable;
+#[allow(missing_docs)]
+mod release;
+mod rundown;
 mod sync;
 #[cfg(all(test, loom))]
 #[path = "capi/word.rs"]
 mod word;
 
+pub use chroot::{Chroot, ChrootOptions, Propagation};
 pub use error::{Error, Result, Status};
+pub use gate::{Gate, GateOptions};
+pub use kernel::features::Features;
+pub use kernel::namespace::NamespaceId;
+pub use namespace::{Entered, MountNamespace, RestoreError};
+pub use release::*;

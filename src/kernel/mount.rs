@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::syscall::{Quoted, check, check_fd};
 
 const OPEN_TREE_CLONE: u32 = 1;
@@ -92,6 +92,21 @@ pub(crate) fn set_attributes(
         )
     })
     .map(drop)
+}
+
+/// ENOTDIR unless the tree's root is a directory.
+pub(crate) fn require_directory(tree: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: stat is plain data, all zero is a value of it.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: an open descriptor and a place for the answer.
+    check(
+        unsafe { libc::fstat(tree.as_raw_fd(), &mut stat) }.into(),
+        || format!("fstat({}, …)", tree.as_raw_fd()),
+    )?;
+    if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
+        return Ok(());
+    }
+    Err(Error::os("open_tree(…, O_DIRECTORY)", libc::ENOTDIR))
 }
 
 /// Moves a detached tree onto "/" of the calling thread's namespace.

@@ -1,0 +1,8 @@
+//! The behaviour tests: one program, run with one test thread in a mount namespace of its own, so
+//! that each test can say what every thread, descriptor and mount of the process must be after it.
+#![allow(clippy::disallowed_methods, missing_docs)]
+
+mod chroot;
+mod enter;
+mod host;
+mod namespace;
