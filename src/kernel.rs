@@ -1,8 +1,12 @@
 //! The only place with raw system calls: thin, safe functions whose errors name the call.
 
+pub(crate) mod descriptor;
 pub(crate) mod empty_namespace;
 pub(crate) mod features;
+pub(crate) mod file;
 pub(crate) mod mount;
 pub(crate) mod namespace;
+pub(crate) mod path;
 pub(crate) mod process;
+pub(crate) mod random;
 pub(crate) mod syscall;

@@ -17,7 +17,10 @@ mod sync;
 #[path = "capi/word.rs"]
 mod word;
 
-pub use chroot::{Chroot, ChrootOptions, Propagation};
+pub use chroot::{
+    Chroot, ChrootOptions, DirEntry, FileKind, FileStat, FileSystemStat, FileTime, OpenOptions,
+    Propagation, ReadDir, RenameOptions,
+};
 pub use error::{Error, Result, Status};
 pub use gate::{Gate, GateOptions};
 pub use kernel::features::Features;

@@ -4,5 +4,11 @@
 
 mod chroot;
 mod enter;
+mod files;
+mod files_listing;
+mod files_open;
+mod files_remove_all;
+mod files_stat;
+mod files_tree;
 mod host;
 mod namespace;
