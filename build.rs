@@ -8,7 +8,24 @@ use std::path::Path;
 use std::{env, fmt::Write, fs};
 
 /// The files of src/capi that C sees, in reading order.
-const PAGES: &[&str] = &["status", "string", "callback", "handle"];
+const PAGES: &[&str] = &[
+    "status",
+    "string",
+    "time",
+    "handle",
+    "callback",
+    "gate",
+    "event",
+    "queue",
+    "job",
+    "namespace",
+    "entered",
+    "chroot",
+    "file",
+    "directory",
+    "map",
+    "sandbox",
+];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -92,7 +109,9 @@ fn tidy(text: &str) -> String {
                 writeln!(tidied, "{indent}/** {words} */").unwrap();
                 at += 3;
             }
-            [define, "", "/**", ..] if define.starts_with("#define") => {
+            [define, "", "/**", ref rest @ ..]
+                if define.starts_with("#define") && comments_constant(rest) =>
+            {
                 writeln!(tidied, "{define}").unwrap();
                 at += 2;
             }
@@ -103,6 +122,12 @@ fn tidy(text: &str) -> String {
         }
     }
     tidied
+}
+
+/// Whether what follows the comment that `lines` goes on with is a constant.
+fn comments_constant(lines: &[&str]) -> bool {
+    let mut lines = lines.iter().skip_while(|line| line.trim_start() != "*/");
+    lines.nth(1).is_some_and(|line| line.starts_with("#define"))
 }
 
 /// The `//!` lines at the head of a file.
@@ -142,12 +167,22 @@ fn replace(path: &Path, content: &str) {
 }
 
 const PRELUDE: &str = r#"
-/* Warns where the answer of a call that must not be ignored is. */
+/** Has the compiler warn where the answer of a call is ignored that must not be. */
 #if defined(__GNUC__)
 #define NSGATE_MUST_USE __attribute__((warn_unused_result))
 #else
 #define NSGATE_MUST_USE
 #endif
+
+/** An nsgate_string of a literal: nsgate_chroot_mkdir(chroot, NSGATE_STR("logs"), 0755, &error). */
+#ifdef __cplusplus
+#define NSGATE_STR(literal) (nsgate_string{"" literal, sizeof("" literal) - 1})
+#else
+#define NSGATE_STR(literal) ((nsgate_string){"" literal, sizeof("" literal) - 1})
+#endif
+
+/** The name of an nsgate_directory_entry: name_length bytes and a NUL, right behind the entry. */
+#define NSGATE_ENTRY_NAME(entry) ((const char *)((entry) + 1))
 
 #ifdef __cplusplus
 extern "C" {

@@ -38,11 +38,25 @@
 #![allow(unreachable_pub)]
 
 mod callback;
+mod chroot;
+mod descriptor;
+mod directory;
+mod entered;
 mod entry;
+mod event;
+mod file;
+mod flags;
 mod gate;
 mod handle;
+mod job;
+mod life;
+mod map;
+mod namespace;
+mod queue;
+mod sandbox;
 mod status;
 mod string;
 mod structs;
 mod table;
+mod time;
 mod word;

@@ -16,9 +16,7 @@ use super::entry::{Out, entry};
 use super::flags;
 use super::handle::{Handle, nsgate_chroot, nsgate_gate};
 use super::job::{nsgate_job_function, work};
-use super::namespace::{
-    done, job, nsgate_done_function, nsgate_namespace_id, nsgate_run_function,
-};
+use super::namespace::{done, job, nsgate_done_function, nsgate_namespace_id, nsgate_run_function};
 use super::status::{nsgate_error, nsgate_status};
 use super::string::{nsgate_string, path};
 use super::structs::{self, Extensible};

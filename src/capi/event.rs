@@ -8,7 +8,7 @@
 use super::status::fixed;
 use super::structs::Extensible;
 use super::time::nanoseconds;
-use crate::{Event, Histogram, Outcome, Proof, Report, ReportItem, Stats};
+use crate::{Event, Histogram, Outcome, Proof, ReportItem, Stats};
 
 /// A chroot: its mounts and, if code ran inside, its namespace.
 pub const NSGATE_KIND_CHROOT: u32 = 1;
@@ -109,43 +109,6 @@ impl From<&Event> for nsgate_event {
             held_descriptors,
             before_release_failed: event.before_release_failed.is_some().into(),
             before_release_os_error: event.before_release_failed.unwrap_or(0),
-        }
-    }
-}
-
-/// What the gate has released since it was opened, and what is left.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct nsgate_report {
-    /// sizeof(nsgate_report), set by the caller.
-    pub size: u32,
-    /// 0.
-    pub reserved: u32,
-    /// Ended as released.
-    pub released: u64,
-    /// Ended as failed.
-    pub failed: u64,
-    /// Ended as abandoned.
-    pub abandoned: u64,
-    /// Submitted and not ended.
-    pub remaining: u64,
-    /// Workers over their budget.
-    pub stuck: u64,
-}
-
-// SAFETY: integers only, the size first.
-unsafe impl Extensible for nsgate_report {}
-
-impl From<&Report> for nsgate_report {
-    fn from(report: &Report) -> nsgate_report {
-        nsgate_report {
-            size: 0,
-            reserved: 0,
-            released: report.released,
-            failed: report.failed,
-            abandoned: report.abandoned,
-            remaining: report.remaining,
-            stuck: report.stuck,
         }
     }
 }

@@ -6,12 +6,11 @@
 use std::time::Duration;
 
 use super::entry::{Out, entry};
-use super::event::nsgate_report;
 use super::handle::{Handle, nsgate_gate};
 use super::status::{nsgate_error, nsgate_status};
 use super::structs::{self, Extensible, OutStruct};
 use super::time::date;
-use crate::{Error, Gate, GateOptions, Result, Status};
+use crate::{Error, Gate, GateOptions, Report, Result, Status};
 
 /// What a gate is opened with. 0 anywhere means the default.
 #[repr(C)]
@@ -72,6 +71,43 @@ pub struct nsgate_features {
 
 // SAFETY: integers only, the size first.
 unsafe impl Extensible for nsgate_features {}
+
+/// What the gate has released since it was opened, and what is left.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct nsgate_report {
+    /// sizeof(nsgate_report), set by the caller.
+    pub size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Ended as released.
+    pub released: u64,
+    /// Ended as failed.
+    pub failed: u64,
+    /// Ended as abandoned.
+    pub abandoned: u64,
+    /// Submitted and not ended.
+    pub remaining: u64,
+    /// Workers over their budget.
+    pub stuck: u64,
+}
+
+// SAFETY: integers only, the size first.
+unsafe impl Extensible for nsgate_report {}
+
+impl From<&Report> for nsgate_report {
+    fn from(report: &Report) -> nsgate_report {
+        nsgate_report {
+            size: 0,
+            reserved: 0,
+            released: report.released,
+            failed: report.failed,
+            abandoned: report.abandoned,
+            remaining: report.remaining,
+            stuck: report.stuck,
+        }
+    }
+}
 
 fn options(from: &nsgate_gate_options) -> Result<GateOptions> {
     if from.reserved != 0 {

@@ -6,9 +6,12 @@
 //! every call answers NSGATE_INVALID_HANDLE. No number is ever used again. A handle may be ended while
 //! other threads use it: calls that have begun finish as if it were open.
 
-use super::gate::GateObject;
+use super::directory::Directory;
+use super::entered::Stay;
+use super::life::Life;
+use super::map::Map;
 use super::table::{Held, Table};
-use crate::Result;
+use crate::{Chroot, Gate, Job, MountNamespace, Result};
 
 /// What a process sets up once: everything else is made from it.
 #[repr(C)]
@@ -120,5 +123,12 @@ macro_rules! handles {
 }
 
 handles! {
-    nsgate_gate: 1 => GateObject;
+    nsgate_gate: 1 => Gate;
+    nsgate_job: 2 => Job;
+    nsgate_namespace: 3 => MountNamespace;
+    nsgate_entered: 4 => Stay;
+    nsgate_chroot: 5 => Chroot;
+    nsgate_directory: 6 => Directory;
+    nsgate_map: 7 => Map;
+    nsgate_sandbox: 8 => Life;
 }

@@ -189,7 +189,10 @@ fn answer(status: nsgate_status) -> Result<()> {
     let name = unsafe { std::ffi::CStr::from_ptr(nsgate_status_name(status)) };
     Err(Error::new(
         Status::CallbackFailed,
-        format!("the callback answered {} ({status})", name.to_string_lossy()),
+        format!(
+            "the callback answered {} ({status})",
+            name.to_string_lossy()
+        ),
     ))
 }
 

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use super::callback::{UserData, nsgate_destroy_function, required};
 use super::entry::{Out, OutArray, entry};
-use super::event::{nsgate_event, nsgate_report, nsgate_report_item, nsgate_stats};
+use super::event::{nsgate_event, nsgate_report_item, nsgate_stats};
+use super::gate::nsgate_report;
 use super::handle::{Handle, nsgate_gate};
 use super::status::{nsgate_error, nsgate_status};
 use super::structs::OutStruct;
