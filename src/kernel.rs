@@ -2,11 +2,15 @@
 
 pub(crate) mod descriptor;
 pub(crate) mod empty_namespace;
+pub(crate) mod event_fd;
 pub(crate) mod features;
 pub(crate) mod file;
+pub(crate) mod hung;
 pub(crate) mod mount;
+pub(crate) mod mount_mark;
 pub(crate) mod namespace;
 pub(crate) mod path;
 pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod syscall;
+pub(crate) mod unmount;

@@ -9,7 +9,6 @@ mod kernel;
 mod namespace;
 mod namespace_thread;
 mod releasable;
-#[allow(missing_docs)]
 mod release;
 mod rundown;
 mod sync;
@@ -26,4 +25,8 @@ pub use gate::{Gate, GateOptions};
 pub use kernel::features::Features;
 pub use kernel::namespace::NamespaceId;
 pub use namespace::{Entered, MountNamespace, RestoreError};
-pub use release::*;
+pub use release::{
+    Event, FailedRelease, Histogram, Job, Kind, Outcome, Proof, ReleaseQueue, ReleaseState,
+    ReleaseSubscription, Report, ReportItem, RetryOptions, Stats, StuckRelease, Ticket,
+    UnmountOptions,
+};

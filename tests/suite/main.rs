@@ -12,3 +12,4 @@ mod files_stat;
 mod files_tree;
 mod host;
 mod namespace;
+mod release;
