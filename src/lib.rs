@@ -11,6 +11,8 @@ mod namespace_thread;
 mod releasable;
 mod release;
 mod rundown;
+mod sandbox;
+mod subscriber;
 mod sync;
 #[cfg(all(test, loom))]
 #[path = "capi/word.rs"]
@@ -30,3 +32,5 @@ pub use release::{
     ReleaseSubscription, Report, ReportItem, RetryOptions, Stats, StuckRelease, Ticket,
     UnmountOptions,
 };
+pub use sandbox::{Network, Sandbox, SandboxMap, State, Subscriber};
+pub use subscriber::{SubscriberStats, Subscription};
