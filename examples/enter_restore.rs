@@ -15,7 +15,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let gate = Gate::open(GateOptions::default())?;
     std::env::set_current_dir(std::env::temp_dir())?;
     let before = Standing::now()?;
-    println!("{:<30} {:<18} {:<6} {:<10} note", "", "namespace", "root", "cwd");
+    println!(
+        "{:<30} {:<18} {:<6} {:<10} note",
+        "", "namespace", "root", "cwd"
+    );
     before.print("outside", "");
 
     // A private copy of this namespace: what is mounted in it shows nowhere else.
@@ -36,7 +39,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     entered.restore()?;
     let after = Standing::now()?;
     after.print("outside again", has_file());
-    assert_eq!(after, before, "namespace, root and working directory are as before");
+    assert_eq!(
+        after, before,
+        "namespace, root and working directory are as before"
+    );
 
     // The short form: a job on a namespace thread; this thread does not move at all.
     let found = first.run(|| std::fs::read_to_string("/tmp/only-here"))??;
@@ -45,7 +51,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     first.release()?;
     second.release()?;
     let report = gate.close(Instant::now() + Duration::from_secs(10))?;
-    println!("released {}, remaining {}", report.released, report.remaining);
+    println!(
+        "released {}, remaining {}",
+        report.released, report.remaining
+    );
     Ok(())
 }
 

@@ -63,7 +63,11 @@ fn main() -> Result<(), Failure> {
     let held = stop_all(&map)?;
     let all_held = stopped.elapsed();
     while handler.gone() < SANDBOXES * VOLUMES && stopped.elapsed() < Duration::from_secs(30) {
-        progress(&format!("{} of {} chroots are gone", handler.gone(), SANDBOXES * VOLUMES));
+        progress(&format!(
+            "{} of {} chroots are gone",
+            handler.gone(),
+            SANDBOXES * VOLUMES
+        ));
         std::thread::sleep(Duration::from_millis(50));
     }
     progress("");
@@ -97,7 +101,9 @@ fn start(map: &Map, number: usize, volumes: &Volumes) -> Result<(), Failure> {
         chroots: Mutex::default(),
     };
     let (id, life) = (format!("sandbox-{number:02}"), format!("life-{number:02}"));
-    let sandbox = map.register(&id, &life, tenant).map_err(|(error, _)| error)?;
+    let sandbox = map
+        .register(&id, &life, tenant)
+        .map_err(|(error, _)| error)?;
     sandbox.assign_network(address(number))?;
     sandbox.mark_running()?;
     Ok(())
@@ -107,7 +113,9 @@ fn start(map: &Map, number: usize, volumes: &Volumes) -> Result<(), Failure> {
 /// which volumes may be opened.
 fn serve(gate: &Gate, map: &Map, number: usize) -> Result<(), Failure> {
     let from = address(number);
-    let sandbox = map.find_by_address(from).ok_or("no sandbox has this address")?;
+    let sandbox = map
+        .find_by_address(from)
+        .ok_or("no sandbox has this address")?;
     for volume in &sandbox.value().volumes {
         let chroot = Chroot::open(gate, volume, &ChrootOptions::default())?;
         sandbox.attach(&chroot)?;
@@ -116,7 +124,7 @@ fn serve(gate: &Gate, map: &Map, number: usize) -> Result<(), Failure> {
         chroot.mkdir_all("var/log/2026", 0o755)?;
         let text = format!("written for {from}\n");
         File::from(chroot.create("/current/note", 0o644)?).write_all(text.as_bytes())?;
-        let opened = chroot.open("srv/www/../www/note", OpenOptions::new(libc::O_RDONLY))?;
+        let opened = chroot.open_file("srv/www/../www/note", OpenOptions::new(libc::O_RDONLY))?;
         let mut read = String::new();
         File::from(opened).read_to_string(&mut read)?;
         assert_eq!(read, text);
@@ -133,7 +141,9 @@ fn serve(gate: &Gate, map: &Map, number: usize) -> Result<(), Failure> {
 
 /// Starts a job that hangs in one of the volumes.
 fn hang(map: &Map) -> Result<PathBuf, Failure> {
-    let sandbox = map.find_by_address(address(HANGING)).ok_or("no such sandbox")?;
+    let sandbox = map
+        .find_by_address(address(HANGING))
+        .ok_or("no such sandbox")?;
     let chroot = sandbox.value().chroots.lock().unwrap()[0].clone();
     let done = |outcome: Result<(), nsgate::Error>| outcome.expect("the job ends by itself");
     chroot.start(Box::new(|| std::thread::sleep(HANG)), Box::new(done))?;
@@ -238,7 +248,11 @@ fn print_table(held: &[Duration], handler: &VolumeHandler, stopped: Instant) {
         let after = |end: &(Instant, Outcome)| end.0.duration_since(stopped);
         let first = of_this.iter().map(after).min().unwrap_or_default();
         let last = of_this.iter().map(after).max().unwrap_or_default();
-        let note = if number == HANGING { "  its job hung" } else { "" };
+        let note = if number == HANGING {
+            "  its job hung"
+        } else {
+            ""
+        };
         println!(
             "sandbox-{number:02}  {:<11}  {:>12.1} µs  {:>7} of {VOLUMES}  {:>8.2} ms  {:>7.2} ms{note}",
             address(number).to_string(),
@@ -295,7 +309,12 @@ fn print_summary(
     let stats = gate.stats();
     println!(
         "gate closed: {} released ({} verified), {} failed, {} abandoned, {} remaining, {} stuck",
-        report.released, stats.verified, report.failed, report.abandoned, report.remaining, report.stuck
+        report.released,
+        stats.verified,
+        report.failed,
+        report.abandoned,
+        report.remaining,
+        report.stuck
     );
 }
 
@@ -324,7 +343,10 @@ impl Volumes {
         let place = std::env::temp_dir().join(format!("nsgate-sandbox-map-{}", std::process::id()));
         let volumes = Volumes(place);
         for number in 0..SANDBOXES {
-            progress(&format!("filling the volumes of sandbox {} of {SANDBOXES}", number + 1));
+            progress(&format!(
+                "filling the volumes of sandbox {} of {SANDBOXES}",
+                number + 1
+            ));
             for volume in volumes.of(number) {
                 fill(&volume)?;
             }
@@ -334,7 +356,9 @@ impl Volumes {
 
     fn of(&self, number: usize) -> Vec<PathBuf> {
         let name = |volume| format!("sandbox-{number:02}/volume-{volume}");
-        (0..VOLUMES).map(|volume| self.0.join(name(volume))).collect()
+        (0..VOLUMES)
+            .map(|volume| self.0.join(name(volume)))
+            .collect()
     }
 }
 

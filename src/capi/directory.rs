@@ -4,7 +4,6 @@
 //! meanwhile may or may not be seen; those that stay are seen once.
 
 use std::ffi::c_void;
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Mutex;
 
@@ -85,7 +84,7 @@ impl Reader {
             }
             let stat = match with_stat {
                 false => None,
-                true => match entry.lstat_in(self.entries.as_fd()) {
+                true => match self.entries.lstat(&entry.name) {
                     Ok(stat) => Some(stat),
                     // It went away meanwhile.
                     Err(error) if error.os_error() == Some(libc::ENOENT) => continue,

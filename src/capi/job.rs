@@ -86,7 +86,9 @@ pub unsafe extern "C" fn nsgate_job_reserve_descriptor(
         let out = Out::new(out)?;
         let label = name(label)?;
         let gate = gate.get()?;
-        let job = descriptor::lend(fd, |fd| gate.releases().reserve_descriptor(fd, label))?;
+        let fd = descriptor::borrow(fd)?;
+        let take = || descriptor::take(fd);
+        let job = gate.releases().reserve_descriptor_with(label, take)?;
         out.write(nsgate_job::make(job)?);
         Ok(())
     })

@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use super::callback::UserData;
 use super::handle::{Handle, nsgate_sandbox};
+use crate::sandbox::WeakSandbox;
 use crate::sync::lock;
-use crate::{Error, Result, Sandbox, Status, WeakSandbox};
+use crate::{Error, Result, Sandbox, Status};
 
 /// The value of a life: the host's user data, and the handle.
 pub(super) struct Value {

@@ -27,8 +27,8 @@ enum Resource {
     Job(Job),
 }
 
-/// Tells one attachment from another, and whether its end still concerns the life. Changed and read
-/// only under the life's lock.
+/// Tells one attachment from another, and whether it has come to its end. Changed and read only under
+/// the life's lock.
 #[derive(Clone)]
 struct Mark(Arc<AtomicBool>);
 
@@ -56,12 +56,12 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         let Some(place) = attachments.place(|one| one.is_chroot(chroot)) else {
             return Ok(false);
         };
-        if attachments.list[place].resource.set_hook(None).is_err() {
+        if chroot.set_hook(None).is_err() {
             return Ok(false);
         }
         let detached = attachments.list.swap_remove(place);
-        detached.mark.clear();
         drop(inner);
+        drop(detached);
         Ok(true)
     }
 
@@ -72,7 +72,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
     }
 
     fn attach_resource(&self, resource: Resource) -> Result<()> {
-        let mark = Mark(Arc::new(AtomicBool::new(true)));
+        let mark = Mark(Arc::new(AtomicBool::new(false)));
         let hook: Hook = {
             let (sandbox, mark) = (self.clone(), mark.clone());
             Arc::new(move |event: &Event| sandbox.attachment_ended(&mark, event))
@@ -85,26 +85,14 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
             );
             return Err(Error::new(Status::Closed, message));
         }
-        resource.set_hook(Some(hook))?;
+        resource.set_hook(hook)?;
         inner.attachments.list.push(Attachment { resource, mark });
         Ok(())
     }
 
-    /// On the notify thread.
+    /// On the notify thread; again when a release that had failed is retried.
     fn attachment_ended(&self, mark: &Mark, event: &Event) {
-        let ended = {
-            let attachments = &mut self.inner().attachments;
-            if !mark.concerns() {
-                return;
-            }
-            mark.clear();
-            // Not in the list: it was handed over from there.
-            let place = attachments.place(|one| Arc::ptr_eq(&one.mark.0, &mark.0));
-            if place.is_none() {
-                attachments.handed_over -= 1;
-            }
-            place.map(|place| attachments.list.swap_remove(place))
-        };
+        let ended = self.inner().attachments.end(mark);
         // May be the last handle of the resource, and of what belongs to the host in it.
         drop(ended);
         let subscribers = &self.shared().subscribers;
@@ -119,6 +107,18 @@ impl Attachments {
         let list = std::mem::take(&mut self.list);
         self.handed_over += list.len();
         list
+    }
+
+    /// Counts an attachment as ended, once; gives it back if it was not handed over from here.
+    fn end(&mut self, mark: &Mark) -> Option<Attachment> {
+        if mark.0.swap(true, Relaxed) {
+            return None;
+        }
+        let Some(place) = self.place(|one| Arc::ptr_eq(&one.mark.0, &mark.0)) else {
+            self.handed_over -= 1;
+            return None;
+        };
+        Some(self.list.swap_remove(place))
     }
 
     fn place(&self, is_it: impl FnMut(&Attachment) -> bool) -> Option<usize> {
@@ -148,20 +148,10 @@ impl Resource {
         }
     }
 
-    fn set_hook(&self, hook: Option<Hook>) -> Result<()> {
+    fn set_hook(&self, hook: Hook) -> Result<()> {
         match self {
-            Resource::Chroot(chroot) => chroot.set_hook(hook),
+            Resource::Chroot(chroot) => chroot.set_hook(Some(hook)),
             Resource::Job(job) => job.set_hook(hook),
         }
-    }
-}
-
-impl Mark {
-    fn concerns(&self) -> bool {
-        self.0.load(Relaxed)
-    }
-
-    fn clear(&self) {
-        self.0.store(false, Relaxed);
     }
 }

@@ -16,11 +16,20 @@ fn a_life_from_its_registration_to_its_end() {
     let map = Map::new(&gate);
     let life = register(&map, "sandbox", "life");
     let own = address("10.0.0.1");
-    assert_eq!((life.id(), life.lifecycle_id(), *life.value()), ("sandbox", "life", "value"));
-    assert_eq!((life.state(), life.network()), (State::Registered, Network::None));
+    assert_eq!(
+        (life.id(), life.lifecycle_id(), *life.value()),
+        ("sandbox", "life", "value")
+    );
+    assert_eq!(
+        (life.state(), life.network()),
+        (State::Registered, Network::None)
+    );
     assert!(map.find("sandbox").is_none() && map.find_by_address(own).is_none());
     assert!(map.find_by_lifecycle("life").unwrap().is_same(&life));
-    assert_eq!((map.count(), map.lifecycles(), map.running().len()), (0, 1, 0));
+    assert_eq!(
+        (map.count(), map.lifecycles(), map.running().len()),
+        (0, 1, 0)
+    );
 
     assert!(life.assign_network(own).unwrap());
     assert_eq!(life.network(), Network::Assigned(own));
@@ -29,7 +38,10 @@ fn a_life_from_its_registration_to_its_end() {
     assert!(life.mark_running().unwrap());
     assert_eq!(life.state(), State::Running);
     assert!(map.find("sandbox").unwrap().is_same(&life));
-    assert_eq!((map.count(), map.running().len(), map.snapshot().len()), (1, 1, 1));
+    assert_eq!(
+        (map.count(), map.running().len(), map.snapshot().len()),
+        (1, 1, 1)
+    );
 
     assert!(life.mark_stopping().unwrap());
     assert_eq!(life.state(), State::Stopping);
@@ -40,7 +52,10 @@ fn a_life_from_its_registration_to_its_end() {
     assert_eq!((life.state(), map.lifecycles()), (State::Stopped, 1));
 
     assert!(map.network_released(own, "life").unwrap());
-    assert_eq!((life.network(), life.address()), (Network::Released, Some(own)));
+    assert_eq!(
+        (life.network(), life.address()),
+        (Network::Released, Some(own))
+    );
     assert!(map.find_by_address(own).is_none() && map.find_by_lifecycle("life").is_none());
     assert_eq!((map.lifecycles(), map.snapshot().len()), (0, 0));
     map.wait_idle(Some(Instant::now())).unwrap();
@@ -67,7 +82,10 @@ fn changes_that_were_made_before_change_nothing() {
     assert!(life.network_released().unwrap());
     // The life has left the map; its handle still answers.
     assert!(!life.network_released().unwrap() && !life.mark_stopped().unwrap());
-    assert_eq!(status(life.assign_network(address("10.0.0.2"))), Status::InvalidState);
+    assert_eq!(
+        status(life.assign_network(address("10.0.0.2"))),
+        Status::InvalidState
+    );
     assert_eq!(status(life.mark_running()), Status::InvalidState);
     close(&gate);
 }
@@ -87,13 +105,19 @@ fn a_life_may_stop_without_having_run_and_be_released_without_an_address() {
     let thrown_away = register(&map, "sandbox", "thrown-away");
     thrown_away.assign_network(address("10.0.0.1")).unwrap();
     assert!(thrown_away.network_released().unwrap());
-    assert_eq!((thrown_away.state(), map.lifecycles()), (State::Registered, 1));
+    assert_eq!(
+        (thrown_away.state(), map.lifecycles()),
+        (State::Registered, 1)
+    );
     assert!(thrown_away.mark_stopped().unwrap());
     assert_eq!(map.lifecycles(), 0);
 
     let no_address = register(&map, "sandbox", "no-address");
     assert!(no_address.network_released().unwrap());
-    assert_eq!(status(no_address.assign_network(address("10.0.0.1"))), Status::InvalidState);
+    assert_eq!(
+        status(no_address.assign_network(address("10.0.0.1"))),
+        Status::InvalidState
+    );
     assert!(no_address.mark_stopped().unwrap());
     assert_eq!(map.lifecycles(), 0);
     close(&gate);
@@ -106,7 +130,12 @@ fn ids_are_checked_and_a_refused_value_comes_back() {
     let map = SandboxMap::new(&gate);
     let longest = "i".repeat(255);
     let too_long = "i".repeat(256);
-    for (sandbox_id, lifecycle_id) in [("", "life"), ("sandbox", ""), (&too_long, "life"), ("sandbox", &too_long)] {
+    for (sandbox_id, lifecycle_id) in [
+        ("", "life"),
+        ("sandbox", ""),
+        (&too_long, "life"),
+        ("sandbox", &too_long),
+    ] {
         let (error, value) = map.register(sandbox_id, lifecycle_id, 7).unwrap_err();
         assert_eq!((error.status(), value), (Status::InvalidArgument, 7));
     }
@@ -114,7 +143,10 @@ fn ids_are_checked_and_a_refused_value_comes_back() {
     let (error, value) = map.register("other", &longest, 2).unwrap_err();
     assert_eq!((error.status(), value), (Status::AlreadyExists, 2));
     // An id is free again when its life has left.
-    map.find_by_lifecycle(&longest).unwrap().mark_stopped().unwrap();
+    map.find_by_lifecycle(&longest)
+        .unwrap()
+        .mark_stopped()
+        .unwrap();
     map.register("other", &longest, 3).unwrap();
     close(&gate);
 }
@@ -128,12 +160,25 @@ fn an_address_has_one_owner_at_a_time() {
     let shared = address("10.0.0.1");
     first.assign_network(shared).unwrap();
     assert_eq!(status(second.assign_network(shared)), Status::AlreadyExists);
-    assert_eq!(status(second.assign_network(address("::ffff:10.0.0.1"))), Status::AlreadyExists);
+    assert_eq!(
+        status(second.assign_network(address("::ffff:10.0.0.1"))),
+        Status::AlreadyExists
+    );
     assert_eq!(second.network(), Network::None);
-    assert_eq!(status(first.assign_network(address("10.0.0.2"))), Status::InvalidState);
-    assert!(map.find_by_address(address("::ffff:10.0.0.1")).unwrap().is_same(&first));
+    assert_eq!(
+        status(first.assign_network(address("10.0.0.2"))),
+        Status::InvalidState
+    );
+    assert!(
+        map.find_by_address(address("::ffff:10.0.0.1"))
+            .unwrap()
+            .is_same(&first)
+    );
     for nobody in ["0.0.0.0", "::"] {
-        assert_eq!(status(second.assign_network(address(nobody))), Status::InvalidArgument);
+        assert_eq!(
+            status(second.assign_network(address(nobody))),
+            Status::InvalidArgument
+        );
     }
     first.network_released().unwrap();
     assert_eq!(status(first.assign_network(shared)), Status::InvalidState);
@@ -142,7 +187,11 @@ fn an_address_has_one_owner_at_a_time() {
     // IPv6 addresses are addresses as well.
     let third = register(&map, "c", "third");
     third.assign_network(address("fd00::1")).unwrap();
-    assert!(map.find_by_address(address("fd00::1")).unwrap().is_same(&third));
+    assert!(
+        map.find_by_address(address("fd00::1"))
+            .unwrap()
+            .is_same(&third)
+    );
     close(&gate);
 }
 
@@ -154,18 +203,36 @@ fn an_address_that_has_a_new_owner_does_not_release_it() {
     let (before, after) = (register(&map, "a", "before"), register(&map, "a", "after"));
     let slot = address("10.0.0.1");
     before.assign_network(slot).unwrap();
-    assert_eq!(status(map.network_released(slot, "after")), Status::WrongLifecycle);
+    assert_eq!(
+        status(map.network_released(slot, "after")),
+        Status::WrongLifecycle
+    );
     assert!(map.network_released(slot, "before").unwrap());
     assert!(!map.network_released(slot, "before").unwrap());
     after.assign_network(slot).unwrap();
     // The late second release of the one that is gone.
-    assert_eq!(status(map.network_released(slot, "before")), Status::WrongLifecycle);
-    assert_eq!(status(map.network_released(slot, "nobody")), Status::WrongLifecycle);
+    assert_eq!(
+        status(map.network_released(slot, "before")),
+        Status::WrongLifecycle
+    );
+    assert_eq!(
+        status(map.network_released(slot, "nobody")),
+        Status::WrongLifecycle
+    );
     assert_eq!(after.network(), Network::Assigned(slot));
     let free = address("10.0.0.9");
-    assert_eq!(status(map.network_released(free, "nobody")), Status::NotFound);
-    assert_eq!(status(map.network_released(free, "after")), Status::WrongLifecycle);
-    assert!(map.network_released(address("::ffff:10.0.0.1"), "after").unwrap());
+    assert_eq!(
+        status(map.network_released(free, "nobody")),
+        Status::NotFound
+    );
+    assert_eq!(
+        status(map.network_released(free, "after")),
+        Status::WrongLifecycle
+    );
+    assert!(
+        map.network_released(address("::ffff:10.0.0.1"), "after")
+            .unwrap()
+    );
     close(&gate);
 }
 
@@ -199,7 +266,10 @@ fn waiting_for_an_idle_map() {
     map.wait_idle(None).unwrap();
     let life = register(&map, "sandbox", "life");
     life.assign_network(address("10.0.0.1")).unwrap();
-    assert_eq!(status(map.wait_idle(Some(Instant::now()))), Status::TimedOut);
+    assert_eq!(
+        status(map.wait_idle(Some(Instant::now()))),
+        Status::TimedOut
+    );
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| map.wait_idle(Some(soon())));
         life.mark_stopped().unwrap();
@@ -216,7 +286,9 @@ fn a_closed_map_takes_nothing_and_keeps_nothing() {
     let gate = gate();
     let map = Map::new(&gate);
     let log = Log::default();
-    let subscription = map.subscribe("recorder", Recorder::new("recorder", &log)).unwrap();
+    let subscription = map
+        .subscribe("recorder", Recorder::new("recorder", &log))
+        .unwrap();
     let life = register(&map, "sandbox", "life");
     life.assign_network(address("10.0.0.1")).unwrap();
     life.mark_running().unwrap();
@@ -262,14 +334,20 @@ fn the_host_s_value_is_dropped_once_with_the_last_handle() {
     let gate = gate();
     let drops = Arc::new(AtomicUsize::new(0));
     let map = SandboxMap::new(&gate);
-    let left = map.register("a", "left", Value(drops.clone())).map_err(|(error, _)| error).unwrap();
+    let left = map
+        .register("a", "left", Value(drops.clone()))
+        .map_err(|(error, _)| error)
+        .unwrap();
     left.mark_running().unwrap();
     left.mark_stopped().unwrap();
     assert_eq!((map.lifecycles(), drops.load(Ordering::SeqCst)), (0, 0));
     drop(left);
     assert_eq!(drops.load(Ordering::SeqCst), 1);
 
-    let kept = map.register("b", "kept", Value(drops.clone())).map_err(|(error, _)| error).unwrap();
+    let kept = map
+        .register("b", "kept", Value(drops.clone()))
+        .map_err(|(error, _)| error)
+        .unwrap();
     kept.mark_running().unwrap();
     let other_handle = map.clone();
     drop(map);

@@ -1,11 +1,14 @@
 //! What is attached to a life: released with its network, or not at all, and never lost.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
-use nsgate::{Event, Gate, Job, Outcome, Result, Sandbox, SandboxMap, Status, Subscriber};
+use nsgate::{
+    Chroot, ChrootOptions, Event, Gate, Job, Outcome, Result, Sandbox, SandboxMap, Status,
+    Subscriber,
+};
 
-use crate::host::{close, gate, host, soon};
+use crate::host::{Volume, close, gate, host, soon};
 use crate::map_support::*;
 
 #[test]
@@ -14,7 +17,8 @@ fn what_is_attached_is_released_with_the_network() {
     let gate = gate();
     let map = Map::new(&gate);
     let log = Log::default();
-    map.subscribe("recorder", Recorder::new("recorder", &log)).unwrap();
+    map.subscribe("recorder", Recorder::new("recorder", &log))
+        .unwrap();
     let life = register(&map, "sandbox", "life");
     let runs = Arc::new(Mutex::new(0));
     for _ in 0..5 {
@@ -24,7 +28,12 @@ fn what_is_attached_is_released_with_the_network() {
     life.network_released().unwrap();
     eventually("all came to their end", || life.attached() == 0);
     assert_eq!(*runs.lock().unwrap(), 5);
-    let releases = || calls(&log).iter().filter(|(_, what, _)| *what == "release").count();
+    let releases = || {
+        calls(&log)
+            .iter()
+            .filter(|(_, what, _)| *what == "release")
+            .count()
+    };
     eventually("all ends were told", || releases() == 5);
     close(&gate);
     assert_eq!(releases(), 5);
@@ -48,7 +57,10 @@ fn what_comes_too_late_stays_the_caller_s() {
     // The same for a life that ended without a network.
     let ended = register(&map, "sandbox", "ended");
     ended.mark_stopped().unwrap();
-    assert_eq!(status(ended.attach_job(&counting_job(&gate, &runs))), Status::Closed);
+    assert_eq!(
+        status(ended.attach_job(&counting_job(&gate, &runs))),
+        Status::Closed
+    );
     close(&gate);
 }
 
@@ -91,7 +103,8 @@ fn what_is_released_by_itself_is_no_longer_attached() {
     let gate = gate();
     let map = Map::new(&gate);
     let log = Log::default();
-    map.subscribe("recorder", Recorder::new("recorder", &log)).unwrap();
+    map.subscribe("recorder", Recorder::new("recorder", &log))
+        .unwrap();
     let runs = Arc::new(Mutex::new(0));
     let life = register(&map, "sandbox", "life");
     let job = counting_job(&gate, &runs);
@@ -104,6 +117,127 @@ fn what_is_released_by_itself_is_no_longer_attached() {
     let calls = calls(&log);
     let releases = calls.iter().filter(|(_, what, _)| *what == "release");
     assert_eq!(releases.count(), 1);
+}
+
+#[test]
+fn a_chroot_goes_with_its_life_also_when_the_caller_dropped_it() {
+    let _host = host();
+    let gate = gate();
+    let map = Map::new(&gate);
+    let log = Log::default();
+    map.subscribe("recorder", Recorder::new("recorder", &log))
+        .unwrap();
+    let volume = Volume::new();
+    volume.file("file", "content");
+    let life = register(&map, "sandbox", "life");
+    let kept = open(&gate, &volume);
+    life.attach(&kept).unwrap();
+    life.attach(&open(&gate, &volume)).unwrap();
+    assert_eq!(status(life.attach(&kept)), Status::AlreadyExists);
+    assert_eq!((life.attached(), gate.stats().reserved), (2, 2));
+    kept.stat("file").unwrap();
+    life.network_released().unwrap();
+    assert_eq!(status(kept.stat("file")), Status::Closed);
+    assert_eq!(status(kept.release()), Status::Closed);
+    eventually("all came to their end", || life.attached() == 0);
+    close(&gate);
+    let releases = calls(&log)
+        .iter()
+        .filter(|(_, what, _)| *what == "release")
+        .count();
+    assert_eq!((releases, gate.stats().released), (2, 2));
+}
+
+#[test]
+fn a_chroot_that_comes_too_late_stays_open_and_the_caller_s() {
+    let _host = host();
+    let gate = gate();
+    let map = Map::new(&gate);
+    let volume = Volume::new();
+    volume.file("file", "content");
+    let life = register(&map, "sandbox", "life");
+    life.network_released().unwrap();
+    let late = open(&gate, &volume);
+    assert_eq!(status(life.attach(&late)), Status::Closed);
+    late.stat("file").unwrap();
+    // It is nobody's: another life may have it.
+    let other = register(&map, "sandbox", "other");
+    other.attach(&late).unwrap();
+    map.close();
+    assert!(late.is_closed());
+    close(&gate);
+}
+
+#[test]
+fn a_detached_chroot_is_the_caller_s_again() {
+    let _host = host();
+    let gate = gate();
+    let map = Map::new(&gate);
+    let log = Log::default();
+    map.subscribe("recorder", Recorder::new("recorder", &log))
+        .unwrap();
+    let volume = Volume::new();
+    let (one, other) = (register(&map, "a", "one"), register(&map, "b", "other"));
+    let chroot = open(&gate, &volume);
+    assert!(!one.detach(&chroot).unwrap());
+    one.attach(&chroot).unwrap();
+    assert_eq!(status(other.attach(&chroot)), Status::AlreadyExists);
+    assert!(!other.detach(&chroot).unwrap());
+    assert!(one.detach(&chroot).unwrap());
+    assert!(!one.detach(&chroot).unwrap());
+    one.network_released().unwrap();
+    assert!(!chroot.is_closed());
+    other.attach(&chroot).unwrap();
+    // Once its release is asked for it can't be taken back, and its end is told.
+    chroot.release().unwrap();
+    assert!(!other.detach(&chroot).unwrap());
+    eventually("it came to its end", || other.attached() == 0);
+    assert_eq!(status(other.attach(&chroot)), Status::Closed);
+    close(&gate);
+    let calls = calls(&log);
+    let releases = calls.iter().filter(|(_, what, _)| *what == "release");
+    assert_eq!(
+        releases.collect::<Vec<_>>(),
+        [&("recorder", "release", "other".to_string())]
+    );
+}
+
+#[test]
+fn a_job_that_runs_in_a_chroot_holds_its_end_and_not_the_network_s() {
+    let _host = host();
+    let gate = gate();
+    let map = Map::new(&gate);
+    let volume = Volume::new();
+    let life = register(&map, "sandbox", "life");
+    let chroot = open(&gate, &volume);
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    let (entered, has_entered) = mpsc::channel();
+    life.attach(&chroot).unwrap();
+    std::thread::scope(|scope| {
+        // A running job keeps the release from starting.
+        let job = scope.spawn({
+            let chroot = chroot.clone();
+            move || {
+                let job = move || {
+                    entered.send(()).unwrap();
+                    may_go_on.recv().unwrap();
+                };
+                chroot.run(job).unwrap();
+            }
+        });
+        has_entered.recv().unwrap();
+        life.network_released().unwrap();
+        assert_eq!(status(chroot.run(|| ())), Status::Closed);
+        assert_eq!(life.attached(), 1);
+        go_on.send(()).unwrap();
+        job.join().unwrap();
+    });
+    eventually("it came to its end", || life.attached() == 0);
+    close(&gate);
+}
+
+fn open(gate: &Gate, volume: &Volume) -> Chroot {
+    Chroot::open(gate, volume.path(), &ChrootOptions::default()).unwrap()
 }
 
 fn close_map(map: &Map) {
@@ -138,14 +272,17 @@ fn attaching_races_with_the_release_of_the_network_and_nothing_is_lost() {
     let gate = gate();
     let map = SandboxMap::new(&gate);
     let told = Arc::new(AtomicU64::new(0));
-    map.subscribe("counter", CountEnds(Arc::clone(&told))).unwrap();
+    map.subscribe("counter", CountEnds(Arc::clone(&told)))
+        .unwrap();
     let runs = Arc::new(AtomicU64::new(0));
     let (mut accepted, mut refused) = (0, 0);
     for batch in 0..rounds / LIVES {
         let lives: Vec<_> = (0..LIVES)
             .map(|number| {
                 let id = format!("{batch}-{number}");
-                map.register("sandbox", &id, AtomicUsize::new(0)).map_err(|(error, _)| error).unwrap()
+                map.register("sandbox", &id, AtomicUsize::new(0))
+                    .map_err(|(error, _)| error)
+                    .unwrap()
             })
             .collect();
         let jobs: Vec<Vec<Job>> = (0..ATTACHERS)
@@ -176,11 +313,16 @@ fn attaching_races_with_the_release_of_the_network_and_nothing_is_lost() {
                 assert!(life.network_released().unwrap());
             }
             progress[ATTACHERS].store(usize::MAX, SeqCst);
-            attachers.into_iter().map(|attacher| attacher.join().unwrap()).collect()
+            attachers
+                .into_iter()
+                .map(|attacher| attacher.join().unwrap())
+                .collect()
         });
         for (place, life) in lives.iter().enumerate() {
             let expected = attached.iter().filter(|accepted| accepted[place]).count();
-            eventually("all ends were told", || life.value().load(SeqCst) == expected);
+            eventually("all ends were told", || {
+                life.value().load(SeqCst) == expected
+            });
             assert_eq!(life.attached(), 0);
             life.mark_stopped().unwrap();
             accepted += expected as u64;

@@ -8,7 +8,11 @@ use nsgate::{Network, State, Status};
 use crate::host::{close, gate, host, soon};
 use crate::map_support::*;
 
-fn call(by: &'static str, what: &'static str, lifecycle: &str) -> (&'static str, &'static str, String) {
+fn call(
+    by: &'static str,
+    what: &'static str,
+    lifecycle: &str,
+) -> (&'static str, &'static str, String) {
     (by, what, lifecycle.to_string())
 }
 
@@ -44,7 +48,11 @@ fn events_come_on_the_changing_thread_in_the_order_of_subscription() {
         ]
     );
     let threads: Vec<_> = log.lock().unwrap().iter().map(|seen| seen.thread).collect();
-    assert!(threads[..3].iter().all(|&thread| thread == std::thread::current().id()));
+    assert!(
+        threads[..3]
+            .iter()
+            .all(|&thread| thread == std::thread::current().id())
+    );
     assert!(threads[3..].iter().all(|&thread| thread == releaser));
     close(&gate);
 }
@@ -99,7 +107,11 @@ fn a_change_from_inside_is_told_next_by_the_same_thread() {
         let map = map.clone();
         move |_, life| {
             // As long as an event is being told, its life is found.
-            assert!(map.find_by_lifecycle(life.lifecycle_id()).unwrap().is_same(life));
+            assert!(
+                map.find_by_lifecycle(life.lifecycle_id())
+                    .unwrap()
+                    .is_same(life)
+            );
             Ok(())
         }
     });
@@ -116,7 +128,11 @@ fn a_change_from_inside_is_told_next_by_the_same_thread() {
         ]
     );
     assert_eq!(map.lifecycles(), 0);
-    assert!(map.subscribers().iter().all(|one| one.panics + one.failures == 0));
+    assert!(
+        map.subscribers()
+            .iter()
+            .all(|one| one.panics + one.failures == 0)
+    );
     map.close();
     close(&gate);
 }
@@ -138,7 +154,8 @@ fn a_change_of_another_sandbox_from_inside_is_told_at_once() {
         }
     });
     map.subscribe("parent", parent).unwrap();
-    map.subscribe("other", Recorder::new("other", &log)).unwrap();
+    map.subscribe("other", Recorder::new("other", &log))
+        .unwrap();
     register(&map, "parent", "parent").mark_running().unwrap();
     assert_eq!(
         calls(&log),
@@ -189,9 +206,17 @@ fn a_change_on_another_thread_is_made_at_once_and_told_in_its_turn() {
         // All is over for the life but the telling: it stays in the map until then.
         life.mark_stopped().unwrap();
         assert_eq!(map.lifecycles(), 1);
-        assert_eq!(status(map.wait_idle(Some(Instant::now()))), Status::TimedOut);
-        let told = calls(&log).into_iter().filter(|(_, what, _)| *what != "release");
-        assert_eq!(told.collect::<Vec<_>>(), [call("blocking", "insert", "life")]);
+        assert_eq!(
+            status(map.wait_idle(Some(Instant::now()))),
+            Status::TimedOut
+        );
+        let told = calls(&log)
+            .into_iter()
+            .filter(|(_, what, _)| *what != "release");
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [call("blocking", "insert", "life")]
+        );
         go_on.send(()).unwrap();
         releaser.join().unwrap()
     });
@@ -244,7 +269,10 @@ fn of_two_callbacks_that_would_wait_for_each_other_one_is_told() {
     let (refused, made) = (&answers[0], &answers[1]);
     assert_eq!((refused.1, made.1), (Err(Status::WouldDeadlock), Ok(true)));
     // Nothing was changed by the refused one, and it can be made later.
-    assert_eq!((refused.0.network(), made.0.network()), (Network::None, Network::Released));
+    assert_eq!(
+        (refused.0.network(), made.0.network()),
+        (Network::None, Network::Released)
+    );
     assert!(refused.0.network_released().unwrap());
     assert_eq!(log.lock().unwrap().len(), 4);
     drop(answers);
@@ -278,16 +306,24 @@ fn many_threads_change_the_same_lives_and_each_event_is_told_once_and_in_order()
     let gate = gate();
     let map = Map::new(&gate);
     let log = Log::default();
-    map.subscribe("first", Recorder::new("first", &log)).unwrap();
-    map.subscribe("second", Recorder::new("second", &log)).unwrap();
+    map.subscribe("first", Recorder::new("first", &log))
+        .unwrap();
+    map.subscribe("second", Recorder::new("second", &log))
+        .unwrap();
     let names: Vec<String> = (0..300).map(|number| format!("life-{number}")).collect();
-    let lives: Vec<_> = names.iter().map(|name| register(&map, "sandbox", name)).collect();
+    let lives: Vec<_> = names
+        .iter()
+        .map(|name| register(&map, "sandbox", name))
+        .collect();
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 for life in &lives {
                     if let Err(error) = life.mark_running() {
-                        assert_eq!((error.status(), life.state()), (Status::InvalidState, State::Stopped));
+                        assert_eq!(
+                            (error.status(), life.state()),
+                            (Status::InvalidState, State::Stopped)
+                        );
                     }
                 }
             });

@@ -106,7 +106,9 @@ impl Subscriber<&'static str> for Recorder {
 /// Who was called for what, without the threads.
 pub(crate) fn calls(log: &Log) -> Vec<(&'static str, &'static str, String)> {
     let seen = log.lock().unwrap();
-    let calls = seen.iter().map(|one| (one.by, one.what, one.lifecycle.clone()));
+    let calls = seen
+        .iter()
+        .map(|one| (one.by, one.what, one.lifecycle.clone()));
     calls.collect()
 }
 

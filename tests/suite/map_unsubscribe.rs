@@ -103,7 +103,10 @@ fn from_inside_another_callback_before_and_after_its_turn() {
     });
     *victims.lock().unwrap() = vec![before, after];
     register(&map, "a", "life").mark_running().unwrap();
-    assert_eq!((before_drops.load(SeqCst), after_drops.load(SeqCst)), (1, 1));
+    assert_eq!(
+        (before_drops.load(SeqCst), after_drops.load(SeqCst)),
+        (1, 1)
+    );
     assert_eq!((after_calls.load(SeqCst), drops.load(SeqCst)), (0, 0));
     let stats = map.subscribers();
     assert_eq!((stats.len(), stats[0].failures, stats[0].panics), (1, 0, 0));

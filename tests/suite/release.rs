@@ -21,7 +21,14 @@ fn proved(gate: &Gate, proof: Proof) -> Outcome {
 
 fn tmpfs(path: &Path) {
     fs::create_dir_all(path).unwrap();
-    mount(Some("tmpfs"), path, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+    mount(
+        Some("tmpfs"),
+        path,
+        Some("tmpfs"),
+        MsFlags::empty(),
+        None::<&str>,
+    )
+    .unwrap();
 }
 
 fn is_mounted(path: &Path) -> bool {
@@ -71,7 +78,10 @@ fn a_file_that_is_still_open_holds_the_mount_and_that_is_said() {
     let mapped = files.into_iter().next().unwrap();
     // The next chroot of the same volume is another mount.
     let other = Chroot::open(&gate, volume.path(), &ChrootOptions::default()).unwrap();
-    let event = gate.releases().wait(other.release().unwrap(), Some(soon())).unwrap();
+    let event = gate
+        .releases()
+        .wait(other.release().unwrap(), Some(soon()))
+        .unwrap();
     assert_eq!(event.outcome, proved(&gate, Proof::Verified));
     drop(mapped);
     let stats = gate.stats();
@@ -114,7 +124,12 @@ fn a_busy_mount_is_tried_again_and_then_given_up() {
         .unwrap();
     let ticket = job.submit().unwrap();
     let event = gate.releases().wait(ticket, Some(soon())).unwrap();
-    assert_eq!(event.outcome, Outcome::Failed { os_error: libc::EBUSY });
+    assert_eq!(
+        event.outcome,
+        Outcome::Failed {
+            os_error: libc::EBUSY
+        }
+    );
     assert_eq!(event.attempts, 4);
     assert!(is_mounted(&top));
     let failed = gate.releases().failed();
@@ -158,7 +173,9 @@ fn only_the_mount_that_was_there_is_unmounted() {
     let volume = Volume::new();
     let top = volume.path().join("top");
     tmpfs(&top);
-    let job = releases.reserve_unmount(&top, UnmountOptions::default()).unwrap();
+    let job = releases
+        .reserve_unmount(&top, UnmountOptions::default())
+        .unwrap();
     // Another one in its place: the kernel gives it the same small id.
     umount2(&top, MntFlags::empty()).unwrap();
     tmpfs(&top);
@@ -166,7 +183,9 @@ fn only_the_mount_that_was_there_is_unmounted() {
     assert_eq!(event.outcome, Outcome::Released(Proof::Verified));
     assert!(is_mounted(&top));
     // One that lies over it, and is no part of it, goes first all the same: it is mounted on it.
-    let job = releases.reserve_unmount(&top, UnmountOptions::default()).unwrap();
+    let job = releases
+        .reserve_unmount(&top, UnmountOptions::default())
+        .unwrap();
     tmpfs(&top);
     let event = releases.wait(job.submit().unwrap(), Some(soon())).unwrap();
     assert_eq!(event.outcome, Outcome::Released(Proof::Verified));
