@@ -55,18 +55,19 @@ unsafe impl Extensible for nsgate_chroot_options {}
 fn options(from: &nsgate_chroot_options) -> Result<ChrootOptions> {
     flags::known(from.flags, 255)?;
     let has = |flag: u32| from.flags & flag != 0;
-    let mut to = ChrootOptions::default();
-    to.read_only = has(NSGATE_CHROOT_READ_ONLY);
-    to.nosuid = !has(NSGATE_CHROOT_ALLOW_SUID);
-    to.nodev = !has(NSGATE_CHROOT_ALLOW_DEVICES);
-    to.noexec = has(NSGATE_CHROOT_NOEXEC);
-    to.nosymfollow = has(NSGATE_CHROOT_NOSYMFOLLOW);
-    if has(NSGATE_CHROOT_SLAVE) {
-        to.propagation = Propagation::Slave;
-    }
-    to.recursive = !has(NSGATE_CHROOT_NOT_RECURSIVE);
-    to.nofollow = has(NSGATE_CHROOT_NOFOLLOW);
-    Ok(to)
+    Ok(ChrootOptions {
+        read_only: has(NSGATE_CHROOT_READ_ONLY),
+        nosuid: !has(NSGATE_CHROOT_ALLOW_SUID),
+        nodev: !has(NSGATE_CHROOT_ALLOW_DEVICES),
+        noexec: has(NSGATE_CHROOT_NOEXEC),
+        nosymfollow: has(NSGATE_CHROOT_NOSYMFOLLOW),
+        propagation: match has(NSGATE_CHROOT_SLAVE) {
+            true => Propagation::Slave,
+            false => Propagation::Private,
+        },
+        recursive: !has(NSGATE_CHROOT_NOT_RECURSIVE),
+        nofollow: has(NSGATE_CHROOT_NOFOLLOW),
+    })
 }
 
 /// Opens a chroot of a directory.

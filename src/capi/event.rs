@@ -8,7 +8,7 @@
 use super::status::fixed;
 use super::structs::Extensible;
 use super::time::nanoseconds;
-use crate::{Event, Histogram, Outcome, Proof, ReportItem, Stats};
+use crate::{Event, Histogram, Kind, Outcome, Proof, ReleaseState, ReportItem, Stats};
 
 /// A chroot: its mounts and, if code ran inside, its namespace.
 pub const NSGATE_KIND_CHROOT: u32 = 1;
@@ -49,6 +49,20 @@ pub const NSGATE_ITEM_STUCK: u32 = 3;
 pub const NSGATE_ITEM_RETRYING: u32 = 4;
 /// Given up; in the list of failed releases.
 pub const NSGATE_ITEM_FAILED: u32 = 5;
+
+// The numbers are those of the core.
+const _: () = {
+    assert!(NSGATE_KIND_CHROOT == Kind::Chroot as u32);
+    assert!(NSGATE_KIND_NAMESPACE == Kind::MountNamespace as u32);
+    assert!(NSGATE_KIND_DESCRIPTOR == Kind::Descriptor as u32);
+    assert!(NSGATE_KIND_UNMOUNT == Kind::Unmount as u32);
+    assert!(NSGATE_KIND_JOB == Kind::Job as u32);
+    assert!(NSGATE_ITEM_QUEUED == ReleaseState::Queued as u32);
+    assert!(NSGATE_ITEM_RUNNING == ReleaseState::Running as u32);
+    assert!(NSGATE_ITEM_STUCK == ReleaseState::Stuck as u32);
+    assert!(NSGATE_ITEM_RETRYING == ReleaseState::Retrying as u32);
+    assert!(NSGATE_ITEM_FAILED == ReleaseState::Failed as u32);
+};
 
 /// The end of one release.
 #[repr(C)]

@@ -50,6 +50,29 @@ pub const NSGATE_PANIC: nsgate_status = 17;
 /// A callback answered with something other than NSGATE_OK.
 pub const NSGATE_CALLBACK_FAILED: nsgate_status = 18;
 
+// The numbers are those of the core.
+const _: () = {
+    assert!(NSGATE_OK == Status::Ok as nsgate_status);
+    assert!(NSGATE_INVALID_ARGUMENT == Status::InvalidArgument as nsgate_status);
+    assert!(NSGATE_INVALID_HANDLE == Status::InvalidHandle as nsgate_status);
+    assert!(NSGATE_INVALID_STATE == Status::InvalidState as nsgate_status);
+    assert!(NSGATE_CLOSED == Status::Closed as nsgate_status);
+    assert!(NSGATE_FULL == Status::Full as nsgate_status);
+    assert!(NSGATE_NOT_FOUND == Status::NotFound as nsgate_status);
+    assert!(NSGATE_ALREADY_EXISTS == Status::AlreadyExists as nsgate_status);
+    assert!(NSGATE_WRONG_THREAD == Status::WrongThread as nsgate_status);
+    assert!(NSGATE_WRONG_ORDER == Status::WrongOrder as nsgate_status);
+    assert!(NSGATE_WRONG_LIFECYCLE == Status::WrongLifecycle as nsgate_status);
+    assert!(NSGATE_TAINTED == Status::Tainted as nsgate_status);
+    assert!(NSGATE_WOULD_DEADLOCK == Status::WouldDeadlock as nsgate_status);
+    assert!(NSGATE_TIMED_OUT == Status::TimedOut as nsgate_status);
+    assert!(NSGATE_CANCELLED == Status::Cancelled as nsgate_status);
+    assert!(NSGATE_UNSUPPORTED == Status::Unsupported as nsgate_status);
+    assert!(NSGATE_OS == Status::Os as nsgate_status);
+    assert!(NSGATE_PANIC == Status::Panic as nsgate_status);
+    assert!(NSGATE_CALLBACK_FAILED == Status::CallbackFailed as nsgate_status);
+};
+
 /// Why a call failed. The message ends in a NUL, is UTF-8 as far as the paths in it are, and is cut
 /// between two characters where it does not fit.
 #[repr(C)]
