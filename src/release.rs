@@ -12,6 +12,7 @@
 //! the caller's, and it knows nothing of what it releases.
 
 mod ending;
+mod events;
 mod failed;
 mod job;
 mod lane;
@@ -36,11 +37,11 @@ mod unmount;
 mod worker;
 mod workforce;
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gate::GateOptions;
 use crate::gate::supervisor::Supervisor;
 use crate::kernel::event_fd::EventFd;
@@ -268,64 +269,6 @@ impl ReleaseQueue {
             .with_quietly(|state| state.stuck(Instant::now()))
     }
 
-    /// Has the callback called with the end of every release from now on, on the notify thread, one
-    /// event after the other in the order of their sequence. It must not block: it would hold up
-    /// every other callback. It may call anything. CLOSED.
-    pub fn subscribe(
-        &self,
-        callback: impl Fn(&Event) + Send + Sync + 'static,
-    ) -> Result<ReleaseSubscription> {
-        if self.0.shared.with_quietly(|state| state.closed) {
-            return Err(Error::closed("the release queue is closed"));
-        }
-        let id = self.0.subscribers.add(Box::new(callback));
-        self.count_subscribers();
-        Ok(id)
-    }
-
-    /// Ends a subscription: no new call starts after this. The callback is dropped at once or, when
-    /// it is running, after that call. NOT_FOUND.
-    pub fn unsubscribe(&self, id: ReleaseSubscription) -> Result<()> {
-        self.0.subscribers.end(id)?;
-        self.count_subscribers();
-        Ok(())
-    }
-
-    /// Ends a subscription and returns after its last call has ended and its callback is dropped.
-    /// NOT_FOUND; WOULD_DEADLOCK from inside that very callback.
-    pub fn unsubscribe_wait(&self, id: ReleaseSubscription) -> Result<()> {
-        let inside = threads::is_inside(&self.0.shared);
-        self.0.subscribers.end_and_wait(id, inside)?;
-        self.count_subscribers();
-        Ok(())
-    }
-
-    /// A descriptor that is readable while there are events to read, and at times when there is
-    /// none: an event may be read before its signal comes. For poll(2) and its like only.
-    pub fn event_fd(&self) -> BorrowedFd<'_> {
-        self.0.shared.with_quietly(|state| state.ring.open());
-        self.0.shared.event_fd.as_fd()
-    }
-
-    /// Moves the oldest unread events into `buffer` and says how many. Never waits.
-    pub fn read_events(&self, buffer: &mut [Event]) -> usize {
-        self.0.shared.with_quietly(|state| {
-            state.ring.open();
-            let (count, empty) = state.ring.read(buffer);
-            if empty {
-                // Under the lock: a signal for a later event must come after this.
-                self.0.shared.event_fd.clear();
-            }
-            count
-        })
-    }
-
-    /// How many events were lost unread since the first call of [`ReleaseQueue::event_fd`] or
-    /// [`ReleaseQueue::read_events`].
-    pub fn dropped_events(&self) -> u64 {
-        self.0.shared.with_quietly(|state| state.ring.dropped())
-    }
-
     /// Refuses reservations, drains, abandons what is left at the deadline, reports. It returns at
     /// the deadline at the latest, and may be called again. WOULD_DEADLOCK from a worker or callback
     /// of this queue.
@@ -373,13 +316,6 @@ impl ReleaseQueue {
         } else {
             self.0.shared.with(change)
         }
-    }
-
-    fn count_subscribers(&self) {
-        let subscribers = &self.0.subscribers;
-        self.0
-            .shared
-            .with(|state| state.subscribers = subscribers.len());
     }
 
     fn must_be_outside(&self) -> Result<()> {

@@ -5,7 +5,7 @@
 
 use std::ffi::CStr;
 use std::fmt;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use crate::error::Result;
 use crate::kernel::path::{Clipped, Mode};
@@ -14,19 +14,6 @@ use crate::kernel::syscall::check;
 
 /// The libc crate lacks the number on arm64; it is the same everywhere.
 const SYS_FCHMODAT2: libc::c_long = 452;
-
-/// Closes the descriptor. Whatever the answer, it is gone (close(2)): an error tells what became of
-/// data that was still to be written.
-pub(crate) fn close(descriptor: OwnedFd) -> Result<()> {
-    let fd = descriptor.into_raw_fd();
-    // SAFETY: an open descriptor that we own and that nobody uses after this.
-    let value = unsafe { libc::close(fd) };
-    match check(value.into(), || format!("close({fd})")) {
-        // Linux has closed it before it looked for signals.
-        Err(error) if error.os_error() == Some(libc::EINTR) => Ok(()),
-        other => other.map(drop),
-    }
-}
 
 pub(crate) fn fstat(fd: BorrowedFd<'_>) -> Result<libc::stat> {
     // SAFETY: stat is plain data, all zero is a value of it.

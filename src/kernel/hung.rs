@@ -83,20 +83,21 @@ mod tests {
         let proc = ProcRoot::open().unwrap();
         let (sender, receiver) = std::sync::mpsc::channel();
         let (end, wait) = std::sync::mpsc::channel::<()>();
-        let thread = std::thread::spawn(move || {
-            sender.send(crate::kernel::process::thread_id()).unwrap();
-            let _ = wait.recv();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                sender.send(crate::kernel::process::thread_id()).unwrap();
+                let _ = wait.recv();
+            });
+            let id = receiver.recv().unwrap();
+            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+            let mut text = describe(&proc, id);
+            while !text.contains("(futex)") && std::time::Instant::now() < deadline {
+                std::thread::yield_now();
+                text = describe(&proc, id);
+            }
+            drop(end);
+            assert!(text.contains("(futex)"), "{text}");
         });
-        let id = receiver.recv().unwrap();
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-        let mut text = describe(&proc, id);
-        while !text.contains("(futex)") {
-            assert!(std::time::Instant::now() < deadline, "{text}");
-            std::thread::yield_now();
-            text = describe(&proc, id);
-        }
-        drop(end);
-        thread.join().unwrap();
         assert_eq!(describe(&proc, 0), "thread 0: nothing readable in /proc");
     }
 

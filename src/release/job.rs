@@ -9,7 +9,7 @@ use super::outcome::{Proof, Ticket};
 use super::reservation::Reservation;
 use super::resource::{Hook, Lane, Resource};
 use crate::error::{Error, Result, Status};
-use crate::kernel::descriptor;
+use crate::kernel::close::close;
 use crate::sync::lock;
 
 /// Something with a reserved place in the queue that the host submits when its time has come.
@@ -140,7 +140,7 @@ pub(super) struct Descriptor(pub(super) Option<OwnedFd>);
 impl Resource for Descriptor {
     fn release(&mut self) -> Result<Proof> {
         if let Some(descriptor) = self.0.take() {
-            descriptor::close(descriptor)?;
+            close(descriptor)?;
         }
         Ok(Proof::Unverified)
     }

@@ -1,4 +1,8 @@
 //! A whole queue with its threads, and resources that do as they are told.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "threads of tests that only wait may come from anywhere"
+)]
 
 mod attempts;
 mod cancel;
@@ -12,7 +16,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::error::Status;
+use crate::error::{Error, Status};
 use crate::sync::lock;
 
 /// The deadline of a wait that must succeed.
