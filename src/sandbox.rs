@@ -24,6 +24,7 @@ mod life;
 mod observer;
 mod turn;
 
+pub(crate) use life::WeakSandbox;
 pub use life::{Network, Sandbox, State};
 pub use observer::Subscriber;
 

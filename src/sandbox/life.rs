@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::Shared;
 use super::attachment::{Attachment, Attachments};
@@ -69,7 +69,21 @@ pub enum Network {
     Released,
 }
 
+/// A handle of a life that does not keep it.
+pub(crate) struct WeakSandbox<T: Send + Sync + 'static>(Weak<Life<T>>);
+
+impl<T: Send + Sync + 'static> WeakSandbox<T> {
+    /// None when the life is gone.
+    pub(crate) fn upgrade(&self) -> Option<Sandbox<T>> {
+        self.0.upgrade().map(Sandbox)
+    }
+}
+
 impl<T: Send + Sync + 'static> Sandbox<T> {
+    pub(crate) fn downgrade(&self) -> WeakSandbox<T> {
+        WeakSandbox(Arc::downgrade(&self.0))
+    }
+
     pub(super) fn new(
         shared: Arc<Shared<T>>,
         sandbox_id: &str,
