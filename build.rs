@@ -39,9 +39,7 @@ fn main() {
 
     let header = header(root);
     fs::write(Path::new(&out).join("nsgate.h"), &header).expect("OUT_DIR can be written");
-    if env::var_os("NSGATE_KEEP_HEADER").is_none() {
-        replace(&root.join("include/nsgate.h"), &header);
-    }
+    replace(&root.join("include/nsgate.h"), &header);
 }
 
 fn header(root: &Path) -> String {

@@ -16,18 +16,6 @@ static const struct group groups[] = {
     {"gate", test_gate, false},
     {"queue", test_queue, false},
     {"jobs", test_jobs, false},
-    {"namespaces", test_namespaces, true},
-    {"entered", test_entered, true},
-    {"chroots", test_chroots, false},
-    {"run", test_run, true},
-    {"files", test_files, false},
-    {"directories", test_directories, false},
-    {"map", test_map, false},
-    {"sandboxes", test_sandboxes, false},
-    {"attachments", test_attachments, false},
-    {"subscribers", test_subscribers, false},
-    {"reentry", test_reentry, false},
-    {"races", test_races, false},
 };
 
 int main(int argc, char **argv) {

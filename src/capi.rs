@@ -60,3 +60,15 @@ mod structs;
 mod table;
 mod time;
 mod word;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_header_in_include_is_the_generated_one() {
+        let generated = include_str!(concat!(env!("OUT_DIR"), "/nsgate.h"));
+        assert!(
+            include_str!("../include/nsgate.h") == generated,
+            "include/nsgate.h is out of date: build the crate, and commit what it writes"
+        );
+    }
+}
