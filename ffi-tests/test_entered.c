@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include "harness.h"
 
-#include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -84,7 +84,7 @@ static void other_root(void *argument) {
   nsgate_namespace ns = create(gate);
   nsgate_entered entered;
   uint64_t home = current_namespace();
-  NEED(unshare(CLONE_FS) == 0 && mkdir(volume_path(), 0755) != 0 && chroot(volume_path()) == 0 && chdir("/") == 0,
+  NEED(unshare(CLONE_FS) == 0 && chroot(volume_path()) == 0 && chdir("/") == 0,
        "setting up");
   struct stat root, after;
   NEED(stat("/", &root) == 0, "stat");
@@ -143,8 +143,6 @@ static void *wait_and_restore(void *argument) {
   add(&relay->gone, 1);
   return NULL;
 }
-
-#include <pthread.h>
 
 static void wrong_thread(void *argument) {
   nsgate_gate gate = *(nsgate_gate *)argument;
