@@ -18,6 +18,8 @@ static const struct group groups[] = {
     {"entered", test_entered},
     {"chroots", test_chroots},
     {"run", test_run},
+    {"files", test_files},
+    {"directories", test_directories},
 };
 
 int main(int argc, char **argv) {
