@@ -20,6 +20,9 @@ static const struct group groups[] = {
     {"run", test_run},
     {"files", test_files},
     {"directories", test_directories},
+    {"map", test_map},
+    {"sandboxes", test_sandboxes},
+    {"attachments", test_attachments},
 };
 
 int main(int argc, char **argv) {
