@@ -1,8 +1,31 @@
 //! Mount namespaces, chroots and an asynchronous release queue for hosts that run many sandboxes.
 
+mod chroot;
 mod error;
 mod gate;
 mod kernel;
+mod namespace;
+mod namespace_thread;
+mod releasable;
+mod release;
+mod rundown;
+mod sandbox;
+mod subscriber;
 mod sync;
 
+pub use chroot::{
+    Chroot, ChrootOptions, DirEntry, FileKind, FileStat, FileSystemStat, FileTime, OpenOptions,
+    Propagation, ReadDir, RenameOptions,
+};
 pub use error::{Error, Result, Status};
+pub use gate::{Gate, GateOptions};
+pub use kernel::features::Features;
+pub use kernel::namespace::NamespaceId;
+pub use namespace::{Entered, MountNamespace, RestoreError};
+pub use release::{
+    Event, FailedRelease, Histogram, Job, Kind, Outcome, Proof, ReleaseQueue, ReleaseState,
+    ReleaseSubscription, Report, ReportItem, RetryOptions, Stats, StuckRelease, Ticket,
+    UnmountOptions,
+};
+pub use sandbox::{Network, Sandbox, SandboxMap, State, Subscriber};
+pub use subscriber::{SubscriberStats, Subscription};

@@ -3,7 +3,9 @@
 //! A thread inherits namespace, root and working directory from its creator, so none may be made by
 //! a thread of the host, which could stand anywhere at that moment (rule 4 of the design).
 
+use std::cell::Cell;
 use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::thread;
 
@@ -13,10 +15,17 @@ use crate::kernel::process::{self, ProcRoot};
 /// What a library thread does.
 pub(crate) type Body = Box<dyn FnOnce() + Send>;
 
-struct Request {
-    name: &'static str,
-    body: Body,
-    reply: mpsc::SyncSender<Result<()>>,
+enum Request {
+    Spawn {
+        name: &'static str,
+        body: Body,
+        reply: mpsc::SyncSender<Result<()>>,
+    },
+    Run(Body),
+}
+
+thread_local! {
+    static IS_SUPERVISOR: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A handle to the supervisor thread, which ends when the last handle is dropped.
@@ -53,20 +62,33 @@ impl Supervisor {
 
     /// Starts a thread whose signals are blocked. `name` has 15 bytes at most.
     pub(crate) fn spawn(&self, name: &'static str, body: Body) -> Result<()> {
+        if IS_SUPERVISOR.get() {
+            return spawn(name, body);
+        }
         let (reply, answer) = mpsc::sync_channel(1);
         let gone = || Error::closed("the supervisor thread is gone");
         self.requests
-            .send(Request { name, body, reply })
+            .send(Request::Spawn { name, body, reply })
             .map_err(|_| gone())?;
         answer.recv().unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Runs something short on the supervisor thread itself, for which no thread has to be made.
+    pub(crate) fn run(&self, body: Body) {
+        // Who holds a handle keeps the supervisor alive, so that it always arrives.
+        let _ = self.requests.send(Request::Run(body));
     }
 }
 
 fn serve(inbox: &mpsc::Receiver<Request>) {
+    IS_SUPERVISOR.set(true);
     for request in inbox {
-        let result = spawn(request.name, request.body);
-        // Nobody listens when the asking thread was killed; the new thread is on its own then.
-        let _ = request.reply.send(result);
+        match request {
+            // Nobody listens when the asking thread was killed; the new thread is on its own then.
+            Request::Spawn { name, body, reply } => drop(reply.send(spawn(name, body))),
+            // A panic is reported by the hook; the supervisor goes on.
+            Request::Run(body) => drop(catch_unwind(AssertUnwindSafe(body))),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::syscall::{Quoted, check, check_fd};
 
 const OPEN_TREE_CLONE: u32 = 1;
@@ -94,6 +94,21 @@ pub(crate) fn set_attributes(
     .map(drop)
 }
 
+/// ENOTDIR unless the tree's root is a directory.
+pub(crate) fn require_directory(tree: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: stat is plain data, all zero is a value of it.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    check(
+        // SAFETY: an open descriptor and a place for the answer.
+        unsafe { libc::fstat(tree.as_raw_fd(), &mut stat) }.into(),
+        || format!("fstat({}, …)", tree.as_raw_fd()),
+    )?;
+    if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
+        return Ok(());
+    }
+    Err(Error::os("open_tree(…, O_DIRECTORY)", libc::ENOTDIR))
+}
+
 /// Moves a detached tree onto "/" of the calling thread's namespace.
 pub(crate) fn move_onto_root(tree: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: an open descriptor and NUL-terminated literals.
@@ -118,8 +133,8 @@ pub(crate) fn move_onto_root(tree: BorrowedFd<'_>) -> Result<()> {
 
 /// A detached, empty tmpfs of one inode.
 pub(crate) fn detached_tmpfs(attributes: u64) -> Result<OwnedFd> {
-    // SAFETY: a NUL-terminated literal.
     let context = check_fd(
+        // SAFETY: a NUL-terminated literal.
         unsafe {
             libc::syscall(
                 libc::SYS_fsopen,
@@ -132,8 +147,8 @@ pub(crate) fn detached_tmpfs(attributes: u64) -> Result<OwnedFd> {
     configure(&context, FSCONFIG_SET_STRING, Some((c"mode", c"0555")))?;
     configure(&context, FSCONFIG_SET_STRING, Some((c"nr_inodes", c"1")))?;
     configure(&context, FSCONFIG_CMD_CREATE, None)?;
-    // SAFETY: an open descriptor.
     check_fd(
+        // SAFETY: an open descriptor.
         unsafe {
             libc::syscall(
                 libc::SYS_fsmount,

@@ -1,10 +1,11 @@
 //! The mount namespace, root and working directory of the calling thread.
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::error::{Error, Result, Status};
 use crate::kernel::process::ProcRoot;
-use crate::kernel::syscall::check;
+use crate::kernel::syscall::{Quoted, check, check_fd};
 
 const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
 /// `_IOR(0xb7, 0x5, __u64)`: Linux 6.11.
@@ -114,11 +115,28 @@ impl Standing {
         })
     }
 
-    /// Brings the calling thread back. What comes first matters: setns resets both directories.
-    pub(crate) fn restore(&self) -> Result<()> {
+    /// Brings the calling thread's namespace and root back; setns resets the working directory too.
+    pub(crate) fn restore_root(&self) -> Result<()> {
         set(self.namespace.as_fd())?;
         change_directory(self.root.as_fd())?;
-        root_to_working_directory()?;
+        root_to_working_directory()
+    }
+
+    /// Brings the working directory back, after the root.
+    pub(crate) fn restore_working_directory(&self) -> Result<()> {
         change_directory(self.working_directory.as_fd())
     }
+}
+
+/// Opens what may be a namespace. O_NONBLOCK: a FIFO or device by that name must not hold the caller.
+pub(crate) fn open_path(path: &CStr) -> Result<OwnedFd> {
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
+    // SAFETY: a NUL-terminated path.
+    check_fd(
+        unsafe { libc::openat(libc::AT_FDCWD, path.as_ptr(), flags) }.into(),
+        || {
+            let path = Quoted(path.to_bytes());
+            format!("openat(AT_FDCWD, {path}, O_RDONLY|O_NONBLOCK|O_NOCTTY|O_CLOEXEC)")
+        },
+    )
 }

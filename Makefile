@@ -1,0 +1,44 @@
+# make demo, make test: all that is needed on a fresh machine. The rest is in docs/building.md.
+
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help lib demo test stress lint bench deps deps-demo clean
+
+help:
+	@echo "make demo    build everything and run the demo"
+	@echo "make test    every test in Rust, C and Go; the last line counts them"
+	@echo "make stress  the same with the long versions of the tests"
+	@echo "make lint    rustfmt, clippy, gofmt, go vet, staticcheck"
+	@echo "make bench   the measurements, side by side in one run"
+	@echo "make lib     build/libnsgate.a, build/libnsgate.so, build/nsgate.h, and the Go module's copy"
+	@echo "make deps    install the Debian packages that are lacking, or name the command"
+	@echo "make clean   remove what was built"
+
+lib: deps-demo
+	@scripts/build-lib
+
+demo: lib
+	@cd examples/go && ../../scripts/go build -o ../../build/orchestrator ./orchestrator
+	@tests/in-namespace build/orchestrator
+
+test: deps lib
+	@tests/run
+
+stress: deps lib
+	@NSGATE_LONG=1 tests/run
+
+lint: lib
+	@scripts/lint
+
+bench: lib
+	@benches/run
+
+deps:
+	@scripts/deps test
+
+deps-demo:
+	@scripts/deps demo
+
+clean:
+	cargo clean
+	rm -rf build go/internal/capi/libnsgate.a

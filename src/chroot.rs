@@ -1,0 +1,277 @@
+//! Chroots: a private view of a volume, without a thread and, until code must run inside, without a
+//! namespace.
+//!
+//! A chroot is a detached copy of the volume's mounts, held by one descriptor. File operations
+//! resolve beneath it; nothing is ever written to the volume to make or release one.
+
+mod attributes;
+mod directory;
+mod files;
+mod namespace;
+mod open;
+mod options;
+mod read_dir;
+mod real_path;
+mod release;
+mod remove;
+mod remove_all;
+mod rename;
+mod root;
+mod stat;
+mod target;
+mod temp_file;
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use namespace::make_namespace;
+pub use open::OpenOptions;
+pub use options::{ChrootOptions, Propagation};
+pub use read_dir::{DirEntry, ReadDir};
+use release::{OpenChroot, Tree};
+pub use rename::RenameOptions;
+pub use stat::{FileKind, FileStat, FileSystemStat, FileTime};
+
+use crate::error::{Error, Result, Status};
+use crate::gate::Gate;
+use crate::kernel::mount;
+use crate::kernel::namespace::NamespaceId;
+use crate::kernel::namespace::identify;
+use crate::namespace_thread::Visit;
+use crate::releasable::{Releasable, Running};
+use crate::release::{BeforeRelease, Hook, Kind, Ticket};
+use crate::rundown::Rundown;
+use crate::sync::lock;
+
+/// A private view of a volume.
+///
+/// A cheap handle; any thread may use it, and several at once. The view is released through the
+/// gate's queue by [`Chroot::release`], by the sandbox that it is attached to, or when the last
+/// handle is dropped, whatever comes first: once.
+///
+/// ```no_run
+/// use std::path::Path;
+/// use nsgate::{Chroot, ChrootOptions, Gate, GateOptions};
+///
+/// let gate = Gate::open(GateOptions::default())?;
+/// let chroot = Chroot::open(&gate, Path::new("/volumes/7"), &ChrootOptions::default())?;
+/// chroot.mkdir("logs", 0o755)?;
+/// let names = chroot.run(|| std::fs::read_dir("/").map(Iterator::count))?;
+/// let ticket = chroot.release()?;
+/// gate.releases().wait(ticket, None)?;
+/// # Ok::<(), nsgate::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Chroot(Arc<Inner>);
+
+struct Inner {
+    gate: Gate,
+    volume: PathBuf,
+    releasable: Releasable<OpenChroot>,
+    /// Held while the namespace is made, so that it is made once.
+    making: Mutex<()>,
+}
+
+/// A running use of the tree: a file operation, for example.
+pub(crate) type TreeUse<'a> = Running<OpenChroot, &'a Rundown<OpenChroot>>;
+
+impl AsFd for OpenChroot {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tree.descriptor.as_ref().expect("an open tree").as_fd()
+    }
+}
+
+impl Chroot {
+    /// Opens a private view of the directory `volume`: one detached copy of its mounts, with the
+    /// attributes of the options. The volume is not written to, nor are its times changed.
+    ///
+    /// FULL when the queue has no place for its release; NotADirectory as ENOTDIR. Linux 5.12.
+    pub fn open(gate: &Gate, volume: &Path, options: &ChrootOptions) -> Result<Chroot> {
+        let path = CString::new(volume.as_os_str().as_bytes()).map_err(|_| {
+            Error::new(
+                Status::InvalidArgument,
+                "the volume's path has a NUL inside",
+            )
+        })?;
+        if path.is_empty() {
+            return Err(Error::new(
+                Status::InvalidArgument,
+                "the volume's path is empty",
+            ));
+        }
+        Chroot::open_tree(gate, nix::fcntl::AT_FDCWD, &path, volume, options)
+    }
+
+    /// The same for a directory that is open already; the descriptor stays the caller's.
+    pub fn open_directory(
+        gate: &Gate,
+        directory: BorrowedFd<'_>,
+        options: &ChrootOptions,
+    ) -> Result<Chroot> {
+        let label = format!("fd {}", directory.as_raw_fd());
+        Chroot::open_tree(gate, directory, c"", Path::new(&label), options)
+    }
+
+    fn open_tree(
+        gate: &Gate,
+        directory: BorrowedFd<'_>,
+        path: &std::ffi::CStr,
+        volume: &Path,
+        options: &ChrootOptions,
+    ) -> Result<Chroot> {
+        let reservation = gate
+            .releases()
+            .reserve(Kind::Chroot, &volume.to_string_lossy())?;
+        let in_context =
+            |error: Error| error.with_context(format_args!("chroot {}", volume.display()));
+        let descriptor = mount::clone_tree(directory, path, options.recursive, options.nofollow)
+            .map_err(in_context)?;
+        crate::kernel::mount::require_directory(descriptor.as_fd()).map_err(in_context)?;
+        mount::set_attributes(descriptor.as_fd(), options.attributes(), options.recursive)
+            .map_err(in_context)?;
+        let tree = Tree::new(descriptor, volume, gate.releases().mount_proof());
+        let ticket = reservation.ticket();
+        Ok(Chroot(Arc::new_cyclic(|chroot| {
+            let open = OpenChroot::new(tree, reservation, chroot.clone());
+            Inner {
+                gate: gate.clone(),
+                volume: volume.to_owned(),
+                releasable: Releasable::new(gate.releases(), ticket, open),
+                making: Mutex::new(()),
+            }
+        })))
+    }
+
+    /// The path that the chroot was opened with.
+    pub fn volume(&self) -> &Path {
+        &self.0.volume
+    }
+
+    /// The gate that it was made from.
+    pub fn gate(&self) -> &Gate {
+        &self.0.gate
+    }
+
+    /// Begins a use of the tree; CLOSED after the release.
+    pub(crate) fn tree(&self) -> Result<TreeUse<'_>> {
+        self.0.releasable.begin()
+    }
+
+    /// Runs `job` with the volume as "/" and as working directory, on a namespace thread, and waits
+    /// for it. The first run makes the chroot's namespace.
+    ///
+    /// A panic of the job comes back as PANIC; TAINTED says that the job ran but its thread could
+    /// not come home and ended. The job should load nothing from the volume (no name service, no
+    /// dlopen, no locale), and make no threads: they would stay inside, and taint.
+    /// WOULD_DEADLOCK from inside a job when no other thread is left for it.
+    pub fn run<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R> {
+        let open = self.0.releasable.begin()?;
+        let namespace = self.namespace(&open)?;
+        self.0.gate.threads().run(namespace, job)
+    }
+
+    /// Like [`Chroot::run`], but returns at once. `done` is called exactly once if this returns OK,
+    /// on a thread that is outside; it must not block.
+    pub fn start(
+        &self,
+        job: Box<dyn FnOnce() + Send>,
+        done: Box<dyn FnOnce(Result<()>) + Send>,
+    ) -> Result<()> {
+        let open = Releasable::begin_owned(ToReleasable(self.0.clone()))?;
+        let namespace = self.namespace(&open)?;
+        self.0.gate.threads().visit(Visit {
+            namespace: Some(namespace),
+            job,
+            done: Box::new(move |outcome| {
+                drop(open);
+                done(outcome);
+            }),
+        })
+    }
+
+    /// Which mount namespace jobs of this chroot run in; makes it if there is none yet.
+    pub fn namespace_id(&self) -> Result<NamespaceId> {
+        let open = self.0.releasable.begin()?;
+        identify(self.namespace(&open)?.as_fd())
+    }
+
+    /// Hands the chroot over for release and returns at once. New operations are refused with
+    /// CLOSED from here, as is a second release; the running ones end first.
+    pub fn release(&self) -> Result<Ticket> {
+        self.0.releasable.release()
+    }
+
+    /// Whether it was released.
+    pub fn is_closed(&self) -> bool {
+        self.0.releasable.is_closed()
+    }
+
+    /// Takes a release back that no worker has begun: the chroot is open again. INVALID_STATE once
+    /// it has begun, or where nothing was released.
+    pub fn cancel_release(&self) -> Result<()> {
+        if !self.is_closed() {
+            return Err(Error::new(
+                Status::InvalidState,
+                "the chroot was not released",
+            ));
+        }
+        self.0.gate.releases().cancel(self.0.releasable.ticket())
+    }
+
+    /// Has `step` run before the chroot is taken down, on a worker that may block. Its failure is
+    /// reported with the release, which goes on all the same. One step; INVALID_STATE for another.
+    pub fn before_release(&self, step: impl FnMut() -> Result<()> + Send + 'static) -> Result<()> {
+        let open = self.0.releasable.begin()?;
+        open.set_before_release(Box::new(step) as BeforeRelease)
+    }
+
+    /// Has `hook` called with the release's event, on the notify thread. None takes it away;
+    /// ALREADY_EXISTS where there is another.
+    pub(crate) fn set_hook(&self, hook: Option<Hook>) -> Result<()> {
+        self.0.releasable.begin()?.set_hook(hook)
+    }
+
+    /// Whether both are handles of the same chroot.
+    pub(crate) fn is_same(&self, other: &Chroot) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The ticket of the release to come, or that was made.
+    pub(crate) fn ticket(&self) -> Ticket {
+        self.0.releasable.ticket()
+    }
+
+    fn namespace(&self, open: &OpenChroot) -> Result<Arc<OwnedFd>> {
+        if let Some(namespace) = open.tree.namespace.get() {
+            return Ok(namespace.clone());
+        }
+        let _making = lock(&self.0.making);
+        if let Some(namespace) = open.tree.namespace.get() {
+            return Ok(namespace.clone());
+        }
+        let made = Arc::new(make_namespace(&self.0.gate, open.as_fd())?);
+        Ok(open.tree.namespace.get_or_init(|| made).clone())
+    }
+}
+
+struct ToReleasable(Arc<Inner>);
+
+impl std::ops::Deref for ToReleasable {
+    type Target = Releasable<OpenChroot>;
+
+    fn deref(&self) -> &Releasable<OpenChroot> {
+        &self.0.releasable
+    }
+}
+
+impl std::fmt::Debug for Chroot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chroot")
+            .field("volume", &self.0.volume)
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}

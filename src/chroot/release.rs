@@ -1,0 +1,136 @@
+//! What an open chroot holds, and how it goes away.
+
+use std::any::Any;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+
+use super::Inner;
+use crate::error::{Error, Result, Status};
+use crate::releasable::Open;
+use crate::release::{BeforeRelease, Hook, Lane, MountProof, Proof, Reservation, Resource};
+use crate::sync::lock;
+
+/// The descriptors of a chroot. Boxed when it is opened, so that its release allocates nothing.
+pub(crate) struct Tree {
+    /// The root of the detached copy, which all file operations resolve beneath.
+    pub(super) descriptor: Option<OwnedFd>,
+    /// The namespace that jobs run in, once there is one.
+    pub(super) namespace: OnceLock<Arc<OwnedFd>>,
+    volume: PathBuf,
+    proof: MountProof,
+}
+
+impl Tree {
+    pub(super) fn new(descriptor: OwnedFd, volume: &Path, proof: MountProof) -> Tree {
+        Tree {
+            descriptor: Some(descriptor),
+            namespace: OnceLock::new(),
+            volume: volume.to_owned(),
+            proof,
+        }
+    }
+}
+
+impl Resource for Tree {
+    fn release(&mut self) -> Result<Proof> {
+        let Some(descriptor) = self.descriptor.take() else {
+            return Ok(Proof::Unverified);
+        };
+        let mark = self.proof.mark(descriptor.as_fd());
+        // The tree first: once the namespace is gone, mounts below it vanish under the tree.
+        drop(descriptor);
+        drop(self.namespace.take());
+        Ok(self.proof.outcome(mark))
+    }
+
+    fn path(&self) -> Option<&Path> {
+        Some(&self.volume)
+    }
+}
+
+/// An open chroot: its descriptors and its place in the queue.
+pub(crate) struct OpenChroot {
+    pub(super) tree: Box<Tree>,
+    pub(super) reservation: Reservation,
+    extras: Mutex<Extras>,
+}
+
+/// What was asked to happen around the release.
+#[derive(Default)]
+struct Extras {
+    hook: Option<Hook>,
+    before_release: Option<BeforeRelease>,
+}
+
+impl OpenChroot {
+    /// `chroot` gets the tree back when its release is cancelled.
+    pub(super) fn new(tree: Tree, mut reservation: Reservation, chroot: Weak<Inner>) -> OpenChroot {
+        let reclaim = move |reservation: Reservation, resource: Box<dyn Resource>| {
+            take_back(&chroot, reservation, resource);
+        };
+        reservation.set_reclaim(Box::new(reclaim));
+        OpenChroot {
+            tree: Box::new(tree),
+            reservation,
+            extras: Mutex::default(),
+        }
+    }
+
+    pub(super) fn set_hook(&self, hook: Option<Hook>) -> Result<()> {
+        let mut extras = lock(&self.extras);
+        if hook.is_some() && extras.hook.is_some() {
+            return Err(Error::new(
+                Status::AlreadyExists,
+                "the chroot is attached already",
+            ));
+        }
+        let old = std::mem::replace(&mut extras.hook, hook);
+        // The old hook may hold anything: it is dropped outside the lock.
+        drop(extras);
+        drop(old);
+        Ok(())
+    }
+
+    pub(super) fn set_before_release(&self, step: BeforeRelease) -> Result<()> {
+        let mut extras = lock(&self.extras);
+        if extras.before_release.is_some() {
+            return Err(Error::new(
+                Status::InvalidState,
+                "the chroot has a before-release step already",
+            ));
+        }
+        extras.before_release = Some(step);
+        Ok(())
+    }
+}
+
+impl Open for OpenChroot {
+    const NAME: &'static str = "the chroot was released";
+
+    fn submit(mut self) {
+        let extras = std::mem::take(&mut *lock(&self.extras));
+        if let Some(hook) = extras.hook {
+            self.reservation.set_hook(hook);
+        }
+        if let Some(step) = extras.before_release {
+            self.reservation.set_before_release(step);
+        }
+        self.reservation.submit(Lane::Native, self.tree);
+    }
+}
+
+/// The release was cancelled: the chroot is open again, or released again where nobody has it.
+fn take_back(chroot: &Weak<Inner>, reservation: Reservation, resource: Box<dyn Resource>) {
+    let resource: Box<dyn Any> = resource;
+    let Ok(tree) = resource.downcast::<Tree>() else {
+        // The queue gives back what it was given.
+        return;
+    };
+    let ticket = reservation.ticket();
+    let open = OpenChroot::new(*tree, reservation, chroot.clone());
+    match chroot.upgrade() {
+        Some(chroot) => chroot.releasable.open_again(ticket, open),
+        None => open.submit(),
+    }
+}

@@ -1,0 +1,86 @@
+//! What a gate is opened with.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result, Status};
+use crate::release::RetryOptions;
+
+/// Limits and budgets of a gate. Start from [`GateOptions::default`].
+///
+/// ```
+/// let mut options = nsgate::GateOptions::default();
+/// options.capacity = 10_000;
+/// options.retry.attempts = 3;
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct GateOptions {
+    /// How many releasable things may exist at once; opening one more answers FULL.
+    pub capacity: u32,
+    /// How many release events are kept for [`crate::ReleaseQueue::read_events`].
+    pub event_capacity: u32,
+    /// How many namespace threads may exist at once.
+    pub namespace_threads: u32,
+    /// How long a namespace thread waits for its next visit before it ends.
+    pub namespace_thread_idle: Duration,
+    /// How many workers the blocking lane may have, besides the replacements of stuck ones.
+    pub blocking_workers: u32,
+    /// How many workers may be made in place of stuck ones, over both lanes.
+    pub replacement_workers: u32,
+    /// How long an attempt on the native lane may take before its worker counts as stuck.
+    pub native_budget: Duration,
+    /// The same for the blocking lane.
+    pub blocking_budget: Duration,
+    /// How long a callback may take before it is counted as slow.
+    pub callback_budget: Duration,
+    /// When and how often a failed release is tried again.
+    pub retry: RetryOptions,
+}
+
+impl Default for GateOptions {
+    fn default() -> GateOptions {
+        GateOptions {
+            capacity: 65_536,
+            event_capacity: 4_096,
+            namespace_threads: 64,
+            namespace_thread_idle: Duration::from_secs(10),
+            blocking_workers: 4,
+            replacement_workers: 16,
+            native_budget: Duration::from_secs(1),
+            blocking_budget: Duration::from_secs(5),
+            callback_budget: Duration::from_millis(1),
+            retry: RetryOptions::default(),
+        }
+    }
+}
+
+impl GateOptions {
+    /// Sizes that would only fail later, or take the machine with them.
+    pub(super) fn check(&self) -> Result<()> {
+        let limits = [
+            ("capacity", self.capacity, 1 << 24),
+            ("event_capacity", self.event_capacity, 1 << 20),
+            ("namespace_threads", self.namespace_threads, 4_096),
+            ("blocking_workers", self.blocking_workers, 1_024),
+            ("retry.attempts", self.retry.attempts, u32::MAX),
+        ];
+        for (name, value, most) in limits {
+            if value == 0 || value > most {
+                return Err(Error::new(
+                    Status::InvalidArgument,
+                    format!("{name} is {value}, must be 1 to {most}"),
+                ));
+            }
+        }
+        if self.replacement_workers > 1_024 {
+            return Err(Error::new(
+                Status::InvalidArgument,
+                format!(
+                    "replacement_workers is {}, must be 0 to 1024",
+                    self.replacement_workers
+                ),
+            ));
+        }
+        Ok(())
+    }
+}

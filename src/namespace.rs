@@ -1,0 +1,233 @@
+//! Mount namespaces: a descriptor and an identity, and ways to have code run in one.
+
+mod enter;
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+
+pub use enter::{Entered, RestoreError};
+
+use crate::error::{Error, Result, Status};
+use crate::gate::Gate;
+use crate::kernel::mount;
+use crate::kernel::namespace as kernel;
+use crate::kernel::namespace::NamespaceId;
+use crate::kernel::process::ProcRoot;
+use crate::namespace_thread::Visit;
+use crate::releasable::{Open, Releasable};
+use crate::release::{Kind, Lane, Proof, Reservation, Resource, Ticket};
+
+/// A mount namespace (mount_namespaces(7)), kept alive by a descriptor.
+///
+/// A cheap handle; any thread may use it. Dropping the last one releases it through the gate's
+/// queue, as [`MountNamespace::release`] does at once.
+///
+/// ```no_run
+/// use nsgate::{Gate, GateOptions, MountNamespace};
+///
+/// let gate = Gate::open(GateOptions::default())?;
+/// let namespace = MountNamespace::from_pid(&gate, 4711)?;
+/// let hosts = namespace.run(|| std::fs::read_to_string("/etc/hosts"))?;
+/// # Ok::<(), nsgate::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct MountNamespace(Arc<Inner>);
+
+struct Inner {
+    gate: Gate,
+    id: NamespaceId,
+    releasable: Releasable<OpenNamespace>,
+}
+
+/// What an open namespace has, and its release takes.
+struct OpenNamespace {
+    descriptor: Arc<OwnedFd>,
+    reservation: Reservation,
+    resource: Box<Descriptor>,
+}
+
+impl Open for OpenNamespace {
+    const NAME: &'static str = "the namespace was released";
+
+    fn submit(mut self) {
+        self.resource.descriptor = Some(self.descriptor);
+        self.reservation.submit(Lane::Native, self.resource);
+    }
+}
+
+/// The namespace's descriptor on its way out; filled when the release is submitted.
+struct Descriptor {
+    descriptor: Option<Arc<OwnedFd>>,
+    label: PathBuf,
+}
+
+impl Resource for Descriptor {
+    fn release(&mut self) -> Result<Proof> {
+        self.descriptor = None;
+        // Others may hold the namespace, and rightly: only our hold on it ends here.
+        Ok(Proof::Unverified)
+    }
+
+    fn path(&self) -> Option<&Path> {
+        Some(&self.label)
+    }
+}
+
+impl MountNamespace {
+    /// The namespace behind a path such as /proc/PID/ns/mnt or a bind mount of it.
+    pub fn from_path(gate: &Gate, path: &Path) -> Result<MountNamespace> {
+        let name = CString::new(path.as_os_str().as_bytes())
+            .map_err(|_| Error::new(Status::InvalidArgument, "the path has a NUL inside"))?;
+        let descriptor = kernel::open_path(&name)?;
+        MountNamespace::open(gate, descriptor, path)
+            .map_err(|error| error.with_context(path.display()))
+    }
+
+    /// The namespace that a process is in. A pid may be used again: the caller sees to it that it
+    /// is still the process that it means.
+    pub fn from_pid(gate: &Gate, pid: i32) -> Result<MountNamespace> {
+        if pid <= 0 {
+            return Err(Error::new(
+                Status::InvalidArgument,
+                format!("{pid} is not a process id"),
+            ));
+        }
+        let path = format!("{pid}/ns/mnt");
+        let name = CString::new(path.as_str())
+            .map_err(|_| Error::new(Status::InvalidArgument, "the path has a NUL inside"))?;
+        let fd = gate.proc().open_at(&name, libc::O_RDONLY)?;
+        MountNamespace::open(gate, fd, &Path::new("/proc").join(path))
+    }
+
+    /// The namespace behind a descriptor, which is taken.
+    pub fn from_fd(gate: &Gate, descriptor: OwnedFd) -> Result<MountNamespace> {
+        let label = format!("fd {}", descriptor.as_raw_fd());
+        MountNamespace::open(gate, descriptor, Path::new(&label))
+    }
+
+    /// The calling thread's namespace.
+    pub fn current(gate: &Gate) -> Result<MountNamespace> {
+        let fd = kernel::open_current(gate.proc())?;
+        MountNamespace::open(gate, fd, Path::new("thread-self/ns/mnt"))
+    }
+
+    /// A new namespace: a copy of the process's, in which every mount is private, so that nothing
+    /// that is mounted in it reaches the host.
+    pub fn create(gate: &Gate) -> Result<MountNamespace> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        // A thread of its own, which ends with it: none may be given back from there (rule 1).
+        let body = move || {
+            let made = kernel::unshare()
+                .and_then(|()| mount::make_all_private())
+                .and_then(|()| ProcRoot::open())
+                .and_then(|proc| kernel::open_current(&proc));
+            // The receiver waits below until it has this.
+            let _ = sender.send(made);
+        };
+        gate.supervisor().spawn("nsgate-create", Box::new(body))?;
+        let fd = receiver
+            .recv()
+            .unwrap_or_else(|_| Err(Error::closed("the creating thread is gone")))?;
+        MountNamespace::open(gate, fd, Path::new("new mount namespace"))
+    }
+
+    fn open(gate: &Gate, descriptor: OwnedFd, label: &Path) -> Result<MountNamespace> {
+        let id = kernel::identify(descriptor.as_fd())?;
+        let reservation = gate
+            .releases()
+            .reserve(Kind::MountNamespace, &label.to_string_lossy())?;
+        let resource = Box::new(Descriptor {
+            descriptor: None,
+            label: label.to_owned(),
+        });
+        let ticket = reservation.ticket();
+        let open = OpenNamespace {
+            descriptor: Arc::new(descriptor),
+            reservation,
+            resource,
+        };
+        Ok(MountNamespace(Arc::new(Inner {
+            gate: gate.clone(),
+            id,
+            releasable: Releasable::new(gate.releases(), ticket, open),
+        })))
+    }
+
+    /// Which namespace it is. Two handles with equal ids are the same namespace.
+    pub fn id(&self) -> NamespaceId {
+        self.0.id
+    }
+
+    /// A descriptor of the namespace for the caller to keep.
+    pub fn try_clone_fd(&self) -> Result<OwnedFd> {
+        let open = self.0.releasable.begin()?;
+        open.descriptor.try_clone().map_err(|error| {
+            let call = format!("fcntl({}, F_DUPFD_CLOEXEC)", open.descriptor.as_raw_fd());
+            Error::os(call, error.raw_os_error().unwrap_or(libc::EMFILE))
+        })
+    }
+
+    /// Puts the *calling thread* into the namespace until the guard is restored.
+    ///
+    /// The thread gets an fs_struct of its own for good (unshare(2), CLONE_FS): chdir, chroot and
+    /// umask of other threads no longer reach it. It must not make threads while inside. In a
+    /// program whose scheduler moves work between threads (Go, tokio), use [`MountNamespace::run`].
+    pub fn enter(&self) -> Result<Entered> {
+        let open = self.0.releasable.begin()?;
+        Entered::enter(self.0.gate.proc(), open.descriptor.as_fd())
+    }
+
+    /// Runs `job` with the namespace's root as "/" and as working directory, on a namespace thread,
+    /// and waits for it.
+    ///
+    /// A panic of the job comes back as PANIC; TAINTED says that the job ran but its thread could
+    /// not come home and ended. Threads made by the job stay in the namespace, and taint.
+    /// WOULD_DEADLOCK from inside a job when no other thread is left for it.
+    pub fn run<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R> {
+        let open = self.0.releasable.begin()?;
+        self.0.gate.threads().run(open.descriptor.clone(), job)
+    }
+
+    /// Like [`MountNamespace::run`], but returns at once. `done` is called exactly once if this
+    /// returns OK, on a thread that is outside; it must not block.
+    pub fn start(
+        &self,
+        job: Box<dyn FnOnce() + Send>,
+        done: Box<dyn FnOnce(Result<()>) + Send>,
+    ) -> Result<()> {
+        let open = Releasable::begin_owned(ToReleasable(self.0.clone()))?;
+        self.0.gate.threads().visit(Visit {
+            namespace: Some(open.descriptor.clone()),
+            job,
+            done: Box::new(move |outcome| {
+                drop(open);
+                done(outcome);
+            }),
+        })
+    }
+
+    /// Hands the namespace over for release. New work is refused with CLOSED from here, as is a
+    /// second release; what is running ends first.
+    pub fn release(&self) -> Result<Ticket> {
+        self.0.releasable.release()
+    }
+}
+
+struct ToReleasable(Arc<Inner>);
+
+impl std::ops::Deref for ToReleasable {
+    type Target = Releasable<OpenNamespace>;
+
+    fn deref(&self) -> &Releasable<OpenNamespace> {
+        &self.0.releasable
+    }
+}
+
+impl std::fmt::Debug for MountNamespace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("MountNamespace").field(&self.0.id).finish()
+    }
+}

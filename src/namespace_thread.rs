@@ -1,0 +1,285 @@
+//! Namespace threads: they visit namespaces on behalf of callers, and live in the empty one between.
+//!
+//! The pool never gives a job to a thread that did not come back home, and never sends one of its
+//! threads anywhere but into the namespace of the job at hand (rules 2 and 3 of the design).
+
+use std::any::Any;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::time::Duration;
+
+use crate::error::{Error, Result, Status};
+use crate::gate::supervisor::Supervisor;
+use crate::kernel::{namespace, process};
+use crate::sync::lock;
+
+/// One visit: what to do, where, and whom to tell.
+pub(crate) struct Visit {
+    /// None: the job is the library's own and begins at home.
+    pub(crate) namespace: Option<Arc<OwnedFd>>,
+    pub(crate) job: Box<dyn FnOnce() + Send>,
+    /// Called exactly once, on a thread that is outside: OK, or why the job did not run, panicked,
+    /// or left a thread behind that could not come home.
+    pub(crate) done: Box<dyn FnOnce(Result<()>) + Send>,
+}
+
+/// The pool of namespace threads of one gate.
+#[derive(Clone)]
+pub(crate) struct NamespaceThreads(Arc<Pool>);
+
+struct Pool {
+    supervisor: Supervisor,
+    home: OwnedFd,
+    limit: u32,
+    idle_timeout: Duration,
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Visit>,
+    /// Threads that wait for a visit.
+    idle: u32,
+    /// Threads that exist or are being made.
+    threads: u32,
+    closed: bool,
+}
+
+thread_local! {
+    static IS_NAMESPACE_THREAD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the caller is a job inside a namespace.
+pub(crate) fn is_namespace_thread() -> bool {
+    IS_NAMESPACE_THREAD.get()
+}
+
+impl NamespaceThreads {
+    pub(crate) fn new(
+        supervisor: Supervisor,
+        home: OwnedFd,
+        limit: u32,
+        idle_timeout: Duration,
+    ) -> NamespaceThreads {
+        NamespaceThreads(Arc::new(Pool {
+            supervisor,
+            home,
+            limit: limit.max(1),
+            idle_timeout,
+            state: Mutex::default(),
+            wake: Condvar::new(),
+        }))
+    }
+
+    /// Queues the visit; first come, first served. Where this fails nothing is called.
+    ///
+    /// A job that visits again waits for another thread while it holds its own: when there is none
+    /// for it, the answer is WOULD_DEADLOCK.
+    pub(crate) fn visit(&self, visit: Visit) -> Result<()> {
+        let pool = &self.0;
+        let mut state = lock(&pool.state);
+        if state.closed {
+            return Err(Error::closed("the gate is closed"));
+        }
+        let has_idle = state.idle as usize > state.queue.len();
+        let may_grow = state.threads < pool.limit;
+        if is_namespace_thread() && !has_idle && !may_grow {
+            return Err(Error::new(
+                Status::WouldDeadlock,
+                format!(
+                    "all {} namespace threads are busy, one with the caller",
+                    pool.limit
+                ),
+            ));
+        }
+        state.queue.push_back(visit);
+        if has_idle {
+            pool.wake.notify_one();
+            return Ok(());
+        }
+        if !may_grow {
+            return Ok(());
+        }
+        state.threads += 1;
+        drop(state);
+        grow(pool);
+        Ok(())
+    }
+
+    /// Runs `job` in the namespace and waits for it. Its panic comes back as PANIC.
+    pub(crate) fn run<R: Send>(
+        &self,
+        namespace: Arc<OwnedFd>,
+        job: impl FnOnce() -> R + Send,
+    ) -> Result<R> {
+        self.run_in(Some(namespace), job)
+    }
+
+    /// Runs `job` on a thread that is at home, and brought home again after it.
+    pub(crate) fn run_at_home<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R> {
+        self.run_in(None, job)
+    }
+
+    fn run_in<R: Send>(
+        &self,
+        namespace: Option<Arc<OwnedFd>>,
+        job: impl FnOnce() -> R + Send,
+    ) -> Result<R> {
+        let mut result = None;
+        let (sender, receiver) = mpsc::sync_channel(1);
+        {
+            let slot = &mut result;
+            let job: Box<dyn FnOnce() + Send + '_> = Box::new(move || *slot = Some(job()));
+            // SAFETY: what the job borrows outlives it: this function returns only after `done` was
+            // called, or `visit` failed, and in both cases the job is gone by then.
+            let job = unsafe {
+                std::mem::transmute::<Box<dyn FnOnce() + Send + '_>, Box<dyn FnOnce() + Send>>(job)
+            };
+            self.visit(Visit {
+                namespace,
+                job,
+                done: Box::new(move |outcome| {
+                    // The receiver waits below until it has this.
+                    let _ = sender.send(outcome);
+                }),
+            })?;
+        }
+        receiver
+            .recv()
+            .unwrap_or_else(|_| Err(Error::closed("the namespace thread is gone")))?;
+        result.ok_or_else(|| Error::new(Status::Panic, "the job ended without a result"))
+    }
+
+    /// Refuses new visits and lets the threads end, each after what it is doing. Queued visits are
+    /// answered with CLOSED.
+    pub(crate) fn close(&self) {
+        let queued = {
+            let mut state = lock(&self.0.state);
+            state.closed = true;
+            self.0.wake.notify_all();
+            std::mem::take(&mut state.queue)
+        };
+        for visit in queued {
+            refuse(visit, Error::closed("the gate is closed"));
+        }
+    }
+}
+
+fn refuse(visit: Visit, error: Error) {
+    // The job may borrow from a caller that goes on once `done` was called.
+    drop(visit.job);
+    (visit.done)(Err(error));
+}
+
+/// Makes the thread that the caller has counted. Where none can be made and none exists, whoever
+/// waits is told why.
+fn grow(pool: &Arc<Pool>) {
+    let body = {
+        let pool = pool.clone();
+        Box::new(move || serve(&pool))
+    };
+    if let Err(error) = pool.supervisor.spawn("nsgate-visit", body) {
+        retire(pool, &error);
+    }
+}
+
+/// One thread less, because of an error.
+fn retire(pool: &Pool, error: &Error) {
+    let stranded = {
+        let mut state = lock(&pool.state);
+        state.threads -= 1;
+        if state.threads > 0 {
+            return;
+        }
+        std::mem::take(&mut state.queue)
+    };
+    for visit in stranded {
+        refuse(visit, error.clone());
+    }
+}
+
+fn serve(pool: &Arc<Pool>) {
+    IS_NAMESPACE_THREAD.set(true);
+    let arrived = process::unshare_fs().and_then(|()| namespace::set(pool.home.as_fd()));
+    if let Err(error) = arrived {
+        retire(pool, &error.with_context("a new namespace thread"));
+        return;
+    }
+    while let Some(visit) = next(pool) {
+        let Visit {
+            namespace,
+            job,
+            done,
+        } = visit;
+        let mut outcome = match namespace {
+            Some(namespace) => namespace::set(namespace.as_fd()),
+            None => Ok(()),
+        };
+        match &outcome {
+            Ok(()) => outcome = catch_unwind(AssertUnwindSafe(job)).map_err(|p| panicked(&*p)),
+            Err(_) => drop(job),
+        }
+        if let Err(error) = namespace::set(pool.home.as_fd()) {
+            replace(pool);
+            let tainted = error
+                .with_status(Status::Tainted)
+                .with_context("the thread could not come home and ends");
+            // `done` promises a thread that is outside; this one never will be again.
+            pool.supervisor.run(Box::new(move || done(Err(tainted))));
+            return;
+        }
+        done(outcome);
+    }
+}
+
+fn panicked(payload: &(dyn Any + Send)) -> Error {
+    let text = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no text)");
+    Error::new(Status::Panic, format!("the job panicked: {text}"))
+}
+
+/// The next visit; None when the thread should end.
+fn next(pool: &Pool) -> Option<Visit> {
+    let mut state = lock(&pool.state);
+    loop {
+        if let Some(visit) = state.queue.pop_front() {
+            return Some(visit);
+        }
+        if state.closed {
+            state.threads -= 1;
+            return None;
+        }
+        state.idle += 1;
+        let (guard, timeout) = pool
+            .wake
+            .wait_timeout(state, pool.idle_timeout)
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        state = guard;
+        state.idle -= 1;
+        if timeout.timed_out() && state.queue.is_empty() {
+            state.threads -= 1;
+            return None;
+        }
+    }
+}
+
+/// A tainted thread ends; where visits wait, another takes its place.
+fn replace(pool: &Arc<Pool>) {
+    let needed = {
+        let mut state = lock(&pool.state);
+        let needed = !state.queue.is_empty();
+        // Its place goes to the new thread at once, or back to the pool.
+        state.threads -= u32::from(!needed);
+        needed
+    };
+    if needed {
+        grow(pool);
+    }
+}

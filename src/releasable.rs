@@ -1,0 +1,124 @@
+//! What namespaces and chroots share: uses that run, and one release after the last of them.
+
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::{Error, Result};
+use crate::release::{ReleaseQueue, Ticket};
+use crate::rundown::{Closing, Rundown, Use};
+
+/// The open form of something releasable: it owns the resources and the place in the queue.
+pub(crate) trait Open: Sized {
+    /// For the message of CLOSED.
+    const NAME: &'static str;
+
+    /// Hands itself to the queue: no failure, no wait, no allocation.
+    fn submit(self);
+}
+
+/// A resource with its uses and its release.
+pub(crate) struct Releasable<T: Open> {
+    queue: ReleaseQueue,
+    ticket: AtomicU64,
+    rundown: Rundown<T>,
+}
+
+impl<T: Open> Releasable<T> {
+    pub(crate) fn new(queue: &ReleaseQueue, ticket: Ticket, open: T) -> Releasable<T> {
+        Releasable {
+            queue: queue.clone(),
+            ticket: AtomicU64::new(ticket.as_raw()),
+            rundown: Rundown::new(open),
+        }
+    }
+
+    /// Begins a use; the open form can't go away before it ends.
+    pub(crate) fn begin(&self) -> Result<Running<T, &Rundown<T>>> {
+        Running::enter(&self.rundown)
+    }
+
+    /// The same for a use that ends elsewhere: `owner` keeps all of it.
+    pub(crate) fn begin_owned<O: Deref<Target = Releasable<T>>>(
+        owner: O,
+    ) -> Result<Running<T, Owned<O>>> {
+        Running::enter(Owned(owner))
+    }
+
+    /// No new use from here; the last running one submits, or else this call.
+    pub(crate) fn release(&self) -> Result<Ticket> {
+        let ticket = self.ticket();
+        match self.rundown.close() {
+            Closing::AlreadyClosed => return Err(closed::<T>()),
+            Closing::Busy => self.queue.announce(ticket),
+            Closing::Idle(open) => open.submit(),
+        }
+        Ok(ticket)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.rundown.is_closed()
+    }
+
+    /// The ticket of the release to come, or that was made.
+    pub(crate) fn ticket(&self) -> Ticket {
+        Ticket::from_raw(self.ticket.load(Ordering::Acquire))
+    }
+
+    /// Takes the open form back after a cancelled release.
+    pub(crate) fn open_again(&self, ticket: Ticket, open: T) {
+        self.ticket.store(ticket.as_raw(), Ordering::Release);
+        self.rundown.open_again(open);
+    }
+}
+
+impl<T: Open> Drop for Releasable<T> {
+    fn drop(&mut self) {
+        // Nothing runs any more: every use keeps its owner.
+        if let Closing::Idle(open) = self.rundown.close() {
+            open.submit();
+        }
+    }
+}
+
+fn closed<T: Open>() -> Error {
+    Error::closed(T::NAME)
+}
+
+/// Leads from an owner to the rundown inside.
+pub(crate) struct Owned<O>(O);
+
+impl<T: Open, O: Deref<Target = Releasable<T>>> Deref for Owned<O> {
+    type Target = Rundown<T>;
+
+    fn deref(&self) -> &Rundown<T> {
+        &self.0.rundown
+    }
+}
+
+/// A running use. Its end submits the release if it was the last of a closed resource.
+pub(crate) struct Running<T: Open, H: Deref<Target = Rundown<T>>>(Option<Use<T, H>>);
+
+impl<T: Open, H: Deref<Target = Rundown<T>>> Running<T, H> {
+    fn enter(holder: H) -> Result<Running<T, H>> {
+        match Rundown::enter(holder) {
+            Some(usage) => Ok(Running(Some(usage))),
+            None => Err(closed::<T>()),
+        }
+    }
+}
+
+impl<T: Open, H: Deref<Target = Rundown<T>>> Deref for Running<T, H> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("there is a use until it is dropped")
+    }
+}
+
+impl<T: Open, H: Deref<Target = Rundown<T>>> Drop for Running<T, H> {
+    fn drop(&mut self) {
+        if let Some(open) = self.0.take().and_then(Use::end) {
+            open.submit();
+        }
+    }
+}

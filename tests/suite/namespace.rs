@@ -1,0 +1,272 @@
+//! Mount namespaces, and jobs on namespace threads.
+
+use std::collections::HashSet;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::{Arc, Barrier, mpsc};
+use std::thread;
+
+use nsgate::{Chroot, ChrootOptions, Gate, GateOptions, MountNamespace, Status};
+
+use crate::host::{self, Volume, close, gate, host, soon};
+
+#[test]
+fn the_same_namespace_has_the_same_id_whatever_way_it_was_found() {
+    let _host = host();
+    let gate = gate();
+    let current = MountNamespace::current(&gate).unwrap();
+    let by_path = MountNamespace::from_path(&gate, Path::new("/proc/self/ns/mnt")).unwrap();
+    let by_pid = MountNamespace::from_pid(&gate, std::process::id() as i32).unwrap();
+    let by_fd = MountNamespace::from_fd(&gate, current.try_clone_fd().unwrap()).unwrap();
+    for other in [&by_path, &by_pid, &by_fd] {
+        assert_eq!(other.id(), current.id());
+    }
+    let created = MountNamespace::create(&gate).unwrap();
+    assert_ne!(created.id(), current.id());
+    drop((current, by_path, by_pid, by_fd, created));
+    close(&gate);
+}
+
+#[test]
+fn what_is_no_mount_namespace_is_refused() {
+    let _host = host();
+    let gate = gate();
+    let refused = |result: nsgate::Result<MountNamespace>| result.unwrap_err().status();
+    for path in ["/proc/self/ns/net", "/dev/null", "/tmp", "a\0b"] {
+        let answer = refused(MountNamespace::from_path(&gate, Path::new(path)));
+        assert_eq!(answer, Status::InvalidArgument, "{path:?}");
+    }
+    let missing = MountNamespace::from_path(&gate, Path::new("/no/such/file")).unwrap_err();
+    assert_eq!(missing.os_error(), Some(libc::ENOENT));
+    assert!(
+        missing
+            .to_string()
+            .contains("openat(AT_FDCWD, \"/no/such/file\"")
+    );
+    assert_eq!(
+        refused(MountNamespace::from_pid(&gate, 0)),
+        Status::InvalidArgument
+    );
+    assert_eq!(
+        refused(MountNamespace::from_pid(&gate, i32::MAX)),
+        Status::Os
+    );
+    let null = OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+    assert_eq!(
+        refused(MountNamespace::from_fd(&gate, null)),
+        Status::InvalidArgument
+    );
+    close(&gate);
+}
+
+#[test]
+fn a_job_sees_the_namespace_and_the_caller_stays_where_it_is() {
+    let _host = host();
+    let gate = gate();
+    let before = host::standing();
+    let created = MountNamespace::create(&gate).unwrap();
+    let inside = created.run(host::standing).unwrap();
+    assert_ne!(inside[0], before[0]);
+    assert_eq!(inside[2], Path::new("/"));
+    assert_eq!(host::standing(), before);
+    drop(created);
+    close(&gate);
+}
+
+#[test]
+fn a_panic_of_a_job_comes_back_as_an_error_and_the_thread_goes_on() {
+    let _host = host();
+    let gate = gate();
+    let namespace = MountNamespace::create(&gate).unwrap();
+    let error = namespace.run(|| panic!("on purpose")).unwrap_err();
+    assert_eq!(error.status(), Status::Panic);
+    assert!(error.to_string().contains("on purpose"), "{error}");
+    assert_eq!(namespace.run(|| 7).unwrap(), 7);
+    drop(namespace);
+    close(&gate);
+}
+
+#[test]
+fn several_jobs_are_inside_at_once_and_threads_are_bounded() {
+    let _host = host();
+    let mut options = GateOptions::default();
+    options.namespace_threads = 4;
+    let gate = Gate::open(options).unwrap();
+    let namespace = MountNamespace::create(&gate).unwrap();
+    let together = Barrier::new(4);
+    let ids: HashSet<i32> = thread::scope(|scope| {
+        let jobs: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    namespace.run(|| {
+                        together.wait();
+                        nix::unistd::gettid().as_raw()
+                    })
+                })
+            })
+            .collect();
+        jobs.into_iter()
+            .map(|job| job.join().unwrap().unwrap())
+            .collect()
+    });
+    assert_eq!(ids.len(), 4);
+    // Many more jobs than threads: they queue up, and all are done.
+    let seen: HashSet<i32> = thread::scope(|scope| {
+        let jobs: Vec<_> = (0..32)
+            .map(|_| scope.spawn(|| namespace.run(|| nix::unistd::gettid().as_raw()).unwrap()))
+            .collect();
+        jobs.into_iter().map(|job| job.join().unwrap()).collect()
+    });
+    assert!(seen.len() <= 4, "{seen:?}");
+    drop(namespace);
+    close(&gate);
+}
+
+#[test]
+fn a_nested_run_answers_also_when_no_thread_is_left() {
+    let _host = host();
+    let mut options = GateOptions::default();
+    options.namespace_threads = 2;
+    let gate = Gate::open(options).unwrap();
+    let outer = MountNamespace::create(&gate).unwrap();
+    let inner = MountNamespace::create(&gate).unwrap();
+    let depth = outer
+        .run(|| {
+            inner.run(|| {
+                let third = outer.run(|| ()).unwrap_err();
+                assert_eq!(third.status(), Status::WouldDeadlock);
+                2
+            })
+        })
+        .unwrap();
+    assert_eq!(depth.unwrap(), 2);
+    let closing = outer.run(|| gate.close(soon()).unwrap_err()).unwrap();
+    assert_eq!(closing.status(), Status::WouldDeadlock);
+    drop((outer, inner));
+    close(&gate);
+}
+
+#[test]
+fn releasing_from_inside_ends_after_the_job() {
+    let _host = host();
+    let gate = gate();
+    let volume = Volume::new();
+    let chroot = Chroot::open(&gate, volume.path(), &ChrootOptions::default()).unwrap();
+    let ticket = chroot
+        .run(|| {
+            let ticket = chroot.release().unwrap();
+            assert_eq!(chroot.release().unwrap_err().status(), Status::Closed);
+            ticket
+        })
+        .unwrap();
+    gate.releases().wait(ticket, Some(soon())).unwrap();
+    assert_eq!(chroot.run(|| ()).unwrap_err().status(), Status::Closed);
+    close(&gate);
+}
+
+#[test]
+fn started_jobs_tell_once_from_outside() {
+    let _host = host();
+    let gate = gate();
+    let namespace = MountNamespace::create(&gate).unwrap();
+    let (sender, receiver) = mpsc::channel();
+    for _ in 0..100 {
+        let (ran, done) = (sender.clone(), sender.clone());
+        namespace
+            .start(
+                Box::new(move || ran.send(host::standing()[0].clone()).unwrap()),
+                Box::new(move |outcome| {
+                    outcome.unwrap();
+                    done.send("done".into()).unwrap();
+                }),
+            )
+            .unwrap();
+    }
+    drop(sender);
+    let all: Vec<_> = receiver.iter().collect();
+    assert_eq!(
+        all.iter().filter(|what| what.as_os_str() == "done").count(),
+        100
+    );
+    assert_eq!(all.len(), 200);
+    drop(namespace);
+    close(&gate);
+}
+
+#[test]
+fn a_thread_that_cannot_come_home_ends_and_is_replaced() {
+    let _host = host();
+    let mut options = GateOptions::default();
+    options.namespace_threads = 1;
+    let gate = Gate::open(options).unwrap();
+    let namespace = Arc::new(MountNamespace::create(&gate).unwrap());
+    let own = MountNamespace::current(&gate).unwrap();
+    let mut tainted = 0;
+    let error = namespace
+        .run(|| {
+            tainted = nix::unistd::gettid().as_raw();
+            drop_admin();
+        })
+        .unwrap_err();
+    assert_eq!(error.status(), Status::Tainted);
+    assert_eq!(error.os_error(), Some(libc::EPERM));
+    assert!(error.to_string().contains("setns("), "{error}");
+    for _ in 0..8 {
+        let id = namespace.run(|| nix::unistd::gettid().as_raw()).unwrap();
+        assert_ne!(id, tainted);
+    }
+    let deadline = soon();
+    while host::thread_ids().contains(&tainted) {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the tainted thread lives on"
+        );
+        thread::yield_now();
+    }
+    assert_eq!(MountNamespace::current(&gate).unwrap().id(), own.id());
+    drop((namespace, own));
+    close(&gate);
+}
+
+/// Takes CAP_SYS_ADMIN from the calling thread alone, for good.
+fn drop_admin() {
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: i32,
+    }
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct Data {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+    let header = Header {
+        version: 0x2008_0522,
+        pid: 0,
+    };
+    let none = Data {
+        effective: 0,
+        permitted: 0,
+        inheritable: 0,
+    };
+    // SAFETY: header and data are of version 3's layout; capset(2) reads both.
+    let answer = unsafe { libc::syscall(libc::SYS_capset, &header, &[none; 2]) };
+    assert_eq!(answer, 0);
+}
+
+#[test]
+fn a_closed_gate_refuses_jobs() {
+    let _host = host();
+    let gate = gate();
+    let namespace = MountNamespace::current(&gate).unwrap();
+    let kept = namespace.try_clone_fd().unwrap();
+    namespace.release().unwrap();
+    close(&gate);
+    assert!(gate.is_closed());
+    let refused = MountNamespace::from_fd(&gate, kept.as_fd().try_clone_to_owned().unwrap());
+    assert_eq!(refused.unwrap_err().status(), Status::Closed);
+    // Closing again finds the same.
+    close(&gate);
+}
