@@ -25,10 +25,12 @@ const (
 // lockThread binds the goroutine to a thread of the library. Without it the runtime would start new
 // threads from this one, which may be in a sandbox's namespace, and they would stay there. It is never
 // undone: Go sees the thread only as long as the library lends it.
+//
+// The runtime gives a new thread the record, locks included, of one that has ended: so they are counted
+// anew.
 func lockThread() {
-	for range threadLocks {
-		runtime.LockOSThread()
-	}
+	runtime.LockOSThread()
+	restoreLocks()
 }
 
 // Contain calls function and returns however it ends, on a thread that lockThread was called on.
@@ -69,11 +71,12 @@ func Contain(function func()) (ending Ending) {
 // that nobody takes the processor away meanwhile, preemption is held off, and what is called here has
 // no points for it.
 func restoreLocks() {
-	holdPreemption()
+	holdPreemption(true)
 	for range mostLocks {
 		runtime.UnlockOSThread()
 	}
 	for range threadLocks {
 		runtime.LockOSThread()
 	}
+	holdPreemption(false)
 }

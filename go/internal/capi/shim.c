@@ -117,18 +117,11 @@ void nsgate_go_deliver(const nsgate_go_letter *letter) {
 
 /* ---- jobs ---- */
 
-void nsgate_go_hold_preemption(void) {
+void nsgate_go_hold_preemption(uint32_t hold) {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGURG);
-  pthread_sigmask(SIG_BLOCK, &set, NULL);
-}
-
-static void allow_preemption(void) {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGURG);
-  pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+  pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
 }
 
 /* Whether Go has yet to lock its goroutines to this thread, which lasts as long as the thread. */
@@ -141,7 +134,6 @@ static uint32_t is_new_to_go(void) {
 static void run(void *user_data) {
   jobs++;
   nsgateGoRun(to_key(user_data), is_new_to_go());
-  allow_preemption();
   jobs--;
 }
 
@@ -150,9 +142,7 @@ static void done(void *user_data, nsgate_status status, const nsgate_error *erro
 }
 
 static int32_t job(void *user_data) {
-  int32_t answer = nsgateGoJob(to_key(user_data), is_new_to_go());
-  allow_preemption();
-  return answer;
+  return nsgateGoJob(to_key(user_data), is_new_to_go());
 }
 
 nsgate_status nsgate_go_job_reserve(nsgate_gate gate, nsgate_string label, uint64_t key, nsgate_job *out, nsgate_error *error) {

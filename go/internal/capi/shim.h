@@ -50,8 +50,8 @@ enum {
 };
 uint32_t nsgate_go_place(uint64_t subscriber);
 
-/* Keeps the scheduler's preemption signal from this thread until the library has it back. */
-void nsgate_go_hold_preemption(void);
+/* Keeps the scheduler's preemption signal from this thread, or no longer. */
+void nsgate_go_hold_preemption(uint32_t hold);
 
 /* ---- calls ---- */
 

@@ -24,7 +24,13 @@ func start(run *Run, e *Error, begin func(key C.uint64_t, ran *C.uint32_t) C.nsg
 	return StatusOK
 }
 
-func holdPreemption() { C.nsgate_go_hold_preemption() }
+func holdPreemption(hold bool) {
+	if hold {
+		C.nsgate_go_hold_preemption(1)
+	} else {
+		C.nsgate_go_hold_preemption(0)
+	}
+}
 
 // Place tells whether the calling thread is in a subscriber's callback.
 type Place uint32

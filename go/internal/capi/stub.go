@@ -63,7 +63,7 @@ func OpenMailbox() error               { return nil }
 func CloseMailbox()                    {}
 func TendMailbox()                     {}
 func WhereAmI(subscriber uint64) Place { return 0 }
-func holdPreemption()                  {}
+func holdPreemption(bool)              {}
 
 func GateOpen(options *GateOptions, out *uint64, e *Error) int32      { return e.unsupported() }
 func GateClose(id uint64, timeout int64, out *Report, e *Error) int32 { return e.unsupported() }
