@@ -38,21 +38,21 @@ func lockThread() {
 // A panic is easily kept. But runtime.Goexit can't be stopped in its own goroutine, and it must not
 // end this one: C frames are below it. So function gets a goroutine of its own, a coroutine: it runs on
 // the same thread, in our place. Goexit runs the deferred function, which panics; iter.Pull hands that
-// to us.
+// to us, and no Goexit.
 //
 // Coroutines want the locks of the thread as they were, whatever the job did with them.
 func Contain(function func()) (ending Ending) {
 	next, _ := iter.Pull(func(func(struct{}) bool) {
 		returned := false
 		defer func() {
-			value := recover()
-			if value != nil {
+			if value := recover(); value != nil {
 				ending = Ending{Panicked: true, Value: value, Stack: debug.Stack()}
+			} else if !returned {
+				ending = Ending{Goexit: true}
 			}
 			restoreLocks()
-			if !returned && value == nil {
-				ending = Ending{Goexit: true}
-				panic(&ending)
+			if !returned {
+				panic(&ending) // also after a panic: it may have come while Goexit was on its way
 			}
 		}()
 		function()
