@@ -3,6 +3,7 @@ package nsgate
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/nsgate/nsgate/go/internal/capi"
 )
@@ -23,15 +24,22 @@ type nestedChange struct {
 	change *change
 }
 
-// makeChange makes a change and returns whether it changed anything, and the panics of subscribers.
-func makeChange(ctx context.Context, call func(key uint64, changed *bool, outermost *uint64, e *capi.Error) int32) (bool, error) {
-	c := &change{ctx: ctx}
-	key := capi.Calls.Add(c)
-	var changed bool
-	var outermost uint64
-	var e capi.Error
-	status := call(key, &changed, &outermost, &e)
-	if outer, ok := capi.Calls.Get(outermost); ok {
+// beginChange makes a change known to callbacks, which find it by the key.
+func beginChange(ctx context.Context) (c *change, key uint64) {
+	c = &change{ctx: ctx}
+	return c, capi.Calls.Add(c)
+}
+
+var answers = sync.Pool{New: func() any { return new(capi.Answer) }}
+
+// end returns whether the change changed anything, and the panics of subscribers. The answer goes back to
+// answers.
+func (c *change) end(key uint64, status int32, answer *capi.Answer) (bool, error) {
+	defer func() {
+		*answer = capi.Answer{}
+		answers.Put(answer)
+	}()
+	if outer, ok := capi.Calls.Get(answer.Outermost); ok {
 		outer := outer.(*change)
 		outer.nested = append(outer.nested, nestedChange{key, c})
 	} else {
@@ -42,9 +50,9 @@ func makeChange(ctx context.Context, call func(key uint64, changed *bool, outerm
 		}
 	}
 	if status != capi.StatusOK {
-		return false, newError(&e)
+		return false, newError(&answer.Error)
 	}
-	return changed, c.err()
+	return answer.Changed != 0, c.err()
 }
 
 // err returns the panics that were not returned yet.

@@ -1,3 +1,5 @@
+//go:build linux && cgo
+
 package nsgate_test
 
 import (
@@ -283,15 +285,13 @@ func TestTwoThousandChrootsTakeNoThread(t *testing.T) {
 		return ours
 	}
 	chroots := make([]*nsgate.Chroot, 2000)
-	var before int
 	for i := range chroots {
-		if i == 100 {
-			before = threads()
-		}
 		chroots[i] = get[*nsgate.Chroot](t)(gate.OpenChroot(volume, nil))
 		must(t, chroots[i].MkdirAll("dir", 0o755))
 	}
-	equal(t, threads(), before)
+	if n := threads(); n > 10 {
+		t.Errorf("%d threads of the library", n)
+	}
 	for _, chroot := range chroots {
 		must(t, chroot.Close())
 	}

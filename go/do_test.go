@@ -1,3 +1,5 @@
+//go:build linux && cgo
+
 package nsgate_test
 
 import (
@@ -141,6 +143,7 @@ func TestDoInsideDo(t *testing.T) {
 	must(t, outer.Mkdir("outer", 0o755))
 	must(t, inner.Mkdir("inner", 0o755))
 	err := outer.Do(limited(t), func() error {
+		runtime.LockOSThread()
 		nested := inner.Do(limited(t), func() error {
 			_, err := os.Stat("/inner")
 			return err

@@ -2,6 +2,7 @@ package nsgate
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -135,7 +136,7 @@ func (g *Gate) Fence(ctx context.Context) error {
 		if item.State == ItemFailed {
 			continue
 		}
-		if _, err := item.Ticket.Wait(ctx); err != nil && !notRemembered(err) {
+		if _, err := item.Ticket.Wait(ctx); err != nil && !errors.Is(err, ErrNotFound) {
 			return err
 		}
 	}

@@ -135,12 +135,12 @@ func (m *Map[T]) NetworkReleased(ctx context.Context, address netip.Addr, lifecy
 	if err != nil {
 		return false, err
 	}
-	changed, err := makeChange(ctx, func(key uint64, changed *bool, outermost *uint64, e *capi.Error) int32 {
-		return capi.MapNetworkReleased(m.handle.id, a, lifecycleID, key, changed, outermost, e)
-	})
+	c, key := beginChange(ctx)
+	answer := answers.Get().(*capi.Answer)
+	status := capi.MapNetworkReleased(m.handle.id, a, lifecycleID, key, answer)
 	m.handle.notify()
 	runtime.KeepAlive(m)
-	return changed, err
+	return c.end(key, status, answer)
 }
 
 // WaitLifecycles waits until no life is in the map, or ctx is done. It holds no thread.

@@ -160,12 +160,12 @@ func (s *Sandbox[T]) NetworkReleased(ctx context.Context) (changed bool, err err
 }
 
 func (s *Sandbox[T]) change(ctx context.Context, kind capi.Change) (bool, error) {
-	changed, err := makeChange(ctx, func(key uint64, changed *bool, outermost *uint64, e *capi.Error) int32 {
-		return capi.SandboxChange(kind, s.handle.Load(), key, changed, outermost, e)
-	})
+	c, key := beginChange(ctx)
+	answer := answers.Get().(*capi.Answer)
+	status := capi.SandboxChange(kind, s.handle.Load(), key, answer)
 	s.m.handle.notify()
 	runtime.KeepAlive(s)
-	return changed, err
+	return c.end(key, status, answer)
 }
 
 // Attach makes the chroot the life's: it is released with the life's network.

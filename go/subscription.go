@@ -2,6 +2,7 @@ package nsgate
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -105,7 +106,7 @@ func (s *Subscription) UnsubscribeWait(ctx context.Context) error {
 
 // isOver tells whether an error only says that the subscriber had ended before.
 func (s *Subscription) isOver(err error) bool {
-	return notRemembered(err) || ErrClosed.Is(err)
+	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrClosed)
 }
 
 // SubscriberStats are the figures of one subscriber.

@@ -2,7 +2,6 @@ package nsgate
 
 import (
 	"context"
-	"errors"
 
 	"github.com/nsgate/nsgate/go/internal/capi"
 )
@@ -85,5 +84,3 @@ func (t Ticket) Forget() error {
 	}
 	return nil
 }
-
-func notRemembered(err error) bool { return errors.Is(err, ErrNotFound) }

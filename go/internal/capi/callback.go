@@ -22,6 +22,14 @@ type Subscriber interface {
 	Ended()
 }
 
+// Answer is what a call with callbacks says. Go keeps the arguments of such a call on the heap: it is
+// one object, to be used again.
+type Answer struct {
+	Changed   uint32
+	Outermost uint64 // the call in one of whose callbacks this one was made, 0 if in none
+	Error     Error
+}
+
 var (
 	runs        Registry[*Run]
 	jobs        Registry[func() int32]

@@ -9,7 +9,6 @@ package capi
 // #cgo nocallback nsgate_chroot_release
 // #cgo noescape nsgate_chroot_is_closed
 // #cgo nocallback nsgate_chroot_is_closed
-// #cgo noescape nsgate_go_chroot_start
 import "C"
 
 import "unsafe"

@@ -22,18 +22,18 @@ const (
 	mostLocks = 64
 )
 
-// lockThread binds the goroutine to a thread of the library. Without it the runtime would start new
-// threads from this one, which may be in a sandbox's namespace, and they would stay there. It is never
-// undone: Go sees the thread only as long as the library lends it.
+// lockThread binds the goroutine to a thread of the library: it is what a callback does first. Without
+// it the runtime would start new threads from this one, which may be in a sandbox's namespace, and they
+// would stay there. It is never undone: Go sees the thread only as long as the library lends it.
 //
-// The runtime gives a new thread the record, locks included, of one that has ended: so they are counted
-// anew.
+// Locks are left from former callbacks, from a thread that has ended and whose record in the runtime
+// this one has got, and from a job that waits for us inside itself. So they are counted anew.
 func lockThread() {
 	runtime.LockOSThread()
 	restoreLocks()
 }
 
-// Contain calls function and returns however it ends, on a thread that lockThread was called on.
+// Contain calls function and returns however it ends, in a callback that has called lockThread.
 //
 // A panic is easily kept. But runtime.Goexit can't be stopped in its own goroutine, and it must not
 // end this one: C frames are below it. So function gets a goroutine of its own, a coroutine: it runs on

@@ -13,20 +13,16 @@ import (
 // Every function here is called by shim.c, and none lets a panic through to it.
 
 //export nsgateGoRun
-func nsgateGoRun(key C.uint64_t, isNew C.uint32_t) {
-	if isNew != 0 {
-		lockThread()
-	}
+func nsgateGoRun(key C.uint64_t) {
+	lockThread()
 	if run, ok := runs.Get(uint64(key)); ok {
 		run.ending = Contain(run.Function)
 	}
 }
 
 //export nsgateGoDone
-func nsgateGoDone(key C.uint64_t, isNew C.uint32_t, status C.nsgate_status, said *C.nsgate_error) {
-	if isNew != 0 {
-		lockThread()
-	}
+func nsgateGoDone(key C.uint64_t, status C.nsgate_status, said *C.nsgate_error) {
+	lockThread()
 	run, ok := runs.Remove(uint64(key))
 	if !ok {
 		return
@@ -44,10 +40,8 @@ func nsgateGoDone(key C.uint64_t, isNew C.uint32_t, status C.nsgate_status, said
 }
 
 //export nsgateGoJob
-func nsgateGoJob(key C.uint64_t, isNew C.uint32_t) (answer C.int32_t) {
-	if isNew != 0 {
-		lockThread()
-	}
+func nsgateGoJob(key C.uint64_t) (answer C.int32_t) {
+	lockThread()
 	answer = C.int32_t(syscall.EIO)
 	if job, ok := jobs.Get(uint64(key)); ok {
 		answer = C.int32_t(job())

@@ -13,7 +13,6 @@ package capi
 // #cgo nocallback nsgate_map_count
 // #cgo noescape nsgate_go_snapshot
 // #cgo nocallback nsgate_go_snapshot
-// #cgo noescape nsgate_go_map_network_released
 import "C"
 
 import "unsafe"
@@ -110,11 +109,9 @@ func MapSnapshot(id uint64, which uint32, out *[]any, e *Error) int32 {
 }
 
 // MapNetworkReleased is SandboxNetworkReleased by the address and the lifecycle id.
-func MapNetworkReleased(id uint64, address Address, lifecycleID string, call uint64, changed *bool, outermost *uint64, e *Error) int32 {
-	var c C.uint32_t
-	status := C.nsgate_go_map_network_released(sandboxMap(id), address.c(), str(lifecycleID), C.uint64_t(call), &c, (*C.uint64_t)(outermost), e.c())
-	*changed = c != 0
-	return e.answer(status)
+func MapNetworkReleased(id uint64, address Address, lifecycleID string, call uint64, out *Answer) int32 {
+	return out.Error.answer(C.nsgate_go_map_network_released(sandboxMap(id), address.c(), str(lifecycleID), C.uint64_t(call),
+		(*C.uint32_t)(&out.Changed), (*C.uint64_t)(&out.Outermost), out.Error.c()))
 }
 
 // MapSubscribe adds a subscriber.

@@ -3,7 +3,6 @@
 package capi
 
 // #include "shim.h"
-// #cgo noescape nsgate_go_change
 // #cgo noescape nsgate_sandbox_info
 // #cgo nocallback nsgate_sandbox_info
 // #cgo noescape nsgate_sandbox_attach
@@ -30,11 +29,9 @@ const (
 func sandbox(id uint64) C.nsgate_sandbox { return C.nsgate_sandbox{id: C.uint64_t(id)} }
 
 // SandboxChange changes a life and calls its subscribers, which find call by its number.
-func SandboxChange(change Change, id, call uint64, changed *bool, outermost *uint64, e *Error) int32 {
-	var c C.uint32_t
-	status := C.nsgate_go_change(C.uint32_t(change), sandbox(id), C.uint64_t(call), &c, (*C.uint64_t)(outermost), e.c())
-	*changed = c != 0
-	return e.answer(status)
+func SandboxChange(change Change, id, call uint64, out *Answer) int32 {
+	return out.Error.answer(C.nsgate_go_change(C.uint32_t(change), sandbox(id), C.uint64_t(call),
+		(*C.uint32_t)(&out.Changed), (*C.uint64_t)(&out.Outermost), out.Error.c()))
 }
 
 // SandboxAssignNetwork gives a life its network address.

@@ -95,7 +95,6 @@ struct frame {
 static _Thread_local struct frame *frames;
 static _Thread_local uint64_t outermost_call;
 static _Thread_local uint32_t jobs; /* jobs that run on this thread, one inside the other */
-static _Thread_local int known_to_go;
 
 uint32_t nsgate_go_place(uint64_t subscriber) {
   uint32_t place = 0;
@@ -124,25 +123,18 @@ void nsgate_go_hold_preemption(uint32_t hold) {
   pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
 }
 
-/* Whether Go has yet to lock its goroutines to this thread, which lasts as long as the thread. */
-static uint32_t is_new_to_go(void) {
-  uint32_t new = !known_to_go;
-  known_to_go = 1;
-  return new;
-}
-
 static void run(void *user_data) {
   jobs++;
-  nsgateGoRun(to_key(user_data), is_new_to_go());
+  nsgateGoRun(to_key(user_data));
   jobs--;
 }
 
 static void done(void *user_data, nsgate_status status, const nsgate_error *error) {
-  nsgateGoDone(to_key(user_data), is_new_to_go(), status, (nsgate_error *)error);
+  nsgateGoDone(to_key(user_data), status, (nsgate_error *)error);
 }
 
 static int32_t job(void *user_data) {
-  return nsgateGoJob(to_key(user_data), is_new_to_go());
+  return nsgateGoJob(to_key(user_data));
 }
 
 nsgate_status nsgate_go_job_reserve(nsgate_gate gate, nsgate_string label, uint64_t key, nsgate_job *out, nsgate_error *error) {

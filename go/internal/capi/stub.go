@@ -158,8 +158,8 @@ func MapFindByAddress(id uint64, address Address) any                 { return n
 func MapFindByLifecycle(id uint64, lifecycleID string) any            { return nil }
 func MapCount(id uint64, running, all *int, e *Error) int32           { return e.unsupported() }
 func MapSnapshot(id uint64, which uint32, out *[]any, e *Error) int32 { return e.unsupported() }
-func MapNetworkReleased(id uint64, address Address, lifecycleID string, call uint64, changed *bool, outermost *uint64, e *Error) int32 {
-	return e.unsupported()
+func MapNetworkReleased(id uint64, address Address, lifecycleID string, call uint64, out *Answer) int32 {
+	return out.Error.unsupported()
 }
 func MapSubscribe(id uint64, name string, subscriber Subscriber, withRelease bool, key, out *uint64, e *Error) int32 {
 	return e.unsupported()
@@ -170,8 +170,8 @@ func MapSubscriberStats(id, subscription uint64, out *SubscriberStats, e *Error)
 	return e.unsupported()
 }
 
-func SandboxChange(change Change, id, call uint64, changed *bool, outermost *uint64, e *Error) int32 {
-	return e.unsupported()
+func SandboxChange(change Change, id, call uint64, out *Answer) int32 {
+	return out.Error.unsupported()
 }
 func SandboxAssignNetwork(id uint64, address Address, changed *bool, e *Error) int32 {
 	return e.unsupported()
