@@ -36,7 +36,7 @@ fn released(
     attached: usize,
     hanging: Option<&Arc<AtomicBool>>,
 ) -> Samples {
-    let map = SandboxMap::new(gate);
+    let map = SandboxMap::<()>::new(gate);
     let volume = fixture.volume();
     let mut number = 0;
     let rounds = if attached == 1 { 401 } else { 201 };
