@@ -129,7 +129,9 @@ pub fn read_dir(root: BorrowedFd<'_>, path: &CStr) -> io::Result<Vec<(OsString, 
 pub fn remove_below(directory: BorrowedFd<'_>) -> io::Result<()> {
     use std::os::fd::AsFd;
     let mut entries = Vec::new();
-    getdents(directory, |name, kind| entries.push((name.to_owned(), kind)))?;
+    getdents(directory, |name, kind| {
+        entries.push((name.to_owned(), kind))
+    })?;
     for (name, kind) in entries {
         if kind == libc::DT_DIR {
             let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;

@@ -118,7 +118,11 @@ pub fn measure(gate: &Gate, fixture: &Fixture) -> Outcome {
     Ok(gate.releases().fence(None)?)
 }
 
-fn read_dir(chroot: &Chroot, name: &str, count: usize) -> Vec<(std::ffi::OsString, nsgate::FileKind)> {
+fn read_dir(
+    chroot: &Chroot,
+    name: &str,
+    count: usize,
+) -> Vec<(std::ffi::OsString, nsgate::FileKind)> {
     let entries: Vec<_> = chroot
         .read_dir(name)
         .expect("readdir")

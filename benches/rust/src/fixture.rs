@@ -44,16 +44,34 @@ impl Fixture {
         self.scratch.join("volume")
     }
 
-    /// Adds bind mounts until the namespace has `count` mounts, and says how many it has.
-    pub fn fill_mount_table(&self, count: usize) -> io::Result<usize> {
-        let present = count_mounts()?;
-        for i in present..count {
-            let target = self.scratch.join(format!("mounts/{i}"));
-            fs::create_dir_all(&target)?;
+    /// Adds bind mounts until the namespace has `count` mounts, and says how many it has. They lie on
+    /// a mount of their own, or on the same as the volume.
+    pub fn fill_mount_table(&self, count: usize, place: Place) -> io::Result<usize> {
+        let directory = match place {
+            Place::Elsewhere => self.scratch.join("elsewhere"),
+            Place::BesideTheVolume => self.scratch.join("beside"),
+        };
+        if !directory.exists() {
+            fs::create_dir(&directory)?;
+            if matches!(place, Place::Elsewhere) {
+                mount(c"tmpfs", &directory, Some(c"tmpfs"), 0)?;
+            }
+        }
+        for i in count_mounts()?..count {
+            let target = directory.join(i.to_string());
+            fs::create_dir(&target)?;
             mount(&c_path(&target)?, &target, None, libc::MS_BIND)?;
         }
         count_mounts()
     }
+}
+
+/// Where further mounts are made.
+#[derive(Clone, Copy)]
+pub enum Place {
+    Elsewhere,
+    /// The kernel looks at each when it copies the tree of the volume (copy_tree).
+    BesideTheVolume,
 }
 
 impl Drop for Fixture {

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use nsgate::{Chroot, ChrootOptions, Gate, Result, Sandbox, SandboxMap, Subscriber};
 
+use crate::Outcome;
 use crate::bare;
 use crate::fixture::{Fixture, c_path};
 use crate::measure::{Contender, Goal, Samples, compare, contest, line_within};
-use crate::Outcome;
 
 /// What network_released may hold its caller for, however much is attached.
 const HELD: Duration = Duration::from_micros(20);
@@ -17,7 +17,11 @@ const HELD: Duration = Duration::from_micros(20);
 pub fn measure(gate: &Gate, fixture: &Fixture) -> Outcome {
     for attached in [1, 10, 100] {
         let samples = released(gate, fixture, attached, None);
-        line_within(&format!("network_released, {attached} attached"), &samples, HELD);
+        line_within(
+            &format!("network_released, {attached} attached"),
+            &samples,
+            HELD,
+        );
     }
     let hanging = Arc::new(AtomicBool::new(true));
     let samples = released(gate, fixture, 100, Some(&hanging));

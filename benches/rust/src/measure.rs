@@ -110,12 +110,7 @@ pub fn contest(rounds: usize, contenders: Vec<Contender<'_>>) -> Vec<(&'static s
 }
 
 /// Runs the contenders and prints a line for nsgate beside each other one.
-pub fn compare(
-    work: &str,
-    rounds: usize,
-    ours: Contender<'_>,
-    others: Vec<(Contender<'_>, Goal)>,
-) {
+pub fn compare(work: &str, rounds: usize, ours: Contender<'_>, others: Vec<(Contender<'_>, Goal)>) {
     let mut contenders = vec![ours];
     let mut goals = Vec::new();
     for (contender, goal) in others {

@@ -6,7 +6,7 @@ use nsgate::{Chroot, ChrootOptions, Gate};
 
 use crate::Outcome;
 use crate::bare;
-use crate::fixture::{Fixture, c_path};
+use crate::fixture::{Fixture, Place, c_path};
 use crate::measure::{Contender, Goal, Samples, compare};
 
 const BATCH: usize = 200;
@@ -14,14 +14,18 @@ const BATCH: usize = 200;
 pub fn measure(gate: &Gate, fixture: &Fixture) -> Outcome {
     let volume = fixture.volume();
     let c_volume = c_path(&volume)?;
-    for wanted in [20, 2_000] {
-        let mounts = fixture.fill_mount_table(wanted)?;
+    for (wanted, place, remark) in [
+        (20, Place::Elsewhere, ""),
+        (2_000, Place::Elsewhere, ""),
+        (4_000, Place::BesideTheVolume, ", 2000 on the volume's"),
+    ] {
+        let mounts = fixture.fill_mount_table(wanted, place)?;
         let open = || {
             let chroot = Chroot::open(gate, &volume, &ChrootOptions::default()).expect("open");
             chroot.release().expect("release");
         };
         compare(
-            &format!("open + release, {mounts} mounts"),
+            &format!("open + release, {mounts} mounts{remark}"),
             41,
             Contender::new("nsgate", |samples| {
                 round(samples, open);

@@ -30,7 +30,11 @@ fn submit(gate: &Gate) -> Outcome {
         61,
         Contender::new("nsgate", |samples| {
             let jobs: Vec<_> = (0..SUBMITS)
-                .map(|_| gate.releases().reserve_job("bench", || Ok(())).expect("reserve"))
+                .map(|_| {
+                    gate.releases()
+                        .reserve_job("bench", || Ok(()))
+                        .expect("reserve")
+                })
                 .collect();
             let (batch, singles) = jobs.split_at(SUBMITS * 4 / 5);
             let started = Instant::now();
