@@ -4,9 +4,22 @@
 //! A chroot is a detached copy of the volume's mounts, held by one descriptor. File operations
 //! resolve beneath it; nothing is ever written to the volume to make or release one.
 
+mod attributes;
+mod directory;
+mod files;
 mod namespace;
+mod open;
 mod options;
+mod read_dir;
+mod real_path;
 mod release;
+mod remove;
+mod remove_all;
+mod rename;
+mod root;
+mod stat;
+mod target;
+mod temp_file;
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -15,8 +28,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use namespace::make_namespace;
+pub use open::OpenOptions;
 pub use options::{ChrootOptions, Propagation};
+pub use read_dir::{DirEntry, ReadDir};
 use release::{OpenChroot, Tree};
+pub use rename::RenameOptions;
+pub use stat::{FileKind, FileStat, FileSystemStat, FileTime};
 
 use crate::error::{Error, Result, Status};
 use crate::gate::Gate;
@@ -211,11 +228,15 @@ impl Chroot {
         open.set_before_release(Box::new(step) as BeforeRelease)
     }
 
-    /// Has `hook` called with the release's event, on the notify thread. None takes it away.
+    /// Has `hook` called with the release's event, on the notify thread. None takes it away;
+    /// ALREADY_EXISTS where there is another.
     pub(crate) fn set_hook(&self, hook: Option<Hook>) -> Result<()> {
-        let open = self.0.releasable.begin()?;
-        open.set_hook(hook);
-        Ok(())
+        self.0.releasable.begin()?.set_hook(hook)
+    }
+
+    /// Whether both are handles of the same chroot.
+    pub(crate) fn is_same(&self, other: &Chroot) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// The ticket of the release to come, or that was made.

@@ -1,8 +1,17 @@
 //! The only place with raw system calls: thin, safe functions whose errors name the call.
 
+pub(crate) mod close;
+pub(crate) mod descriptor;
 pub(crate) mod empty_namespace;
+pub(crate) mod event_fd;
 pub(crate) mod features;
+pub(crate) mod file;
+pub(crate) mod hung;
 pub(crate) mod mount;
+pub(crate) mod mount_mark;
 pub(crate) mod namespace;
+pub(crate) mod path;
 pub(crate) mod process;
+pub(crate) mod random;
 pub(crate) mod syscall;
+pub(crate) mod unmount;

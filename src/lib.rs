@@ -7,15 +7,25 @@ mod kernel;
 mod namespace;
 mod namespace_thread;
 mod releasable;
-#[allow(missing_docs)]
 mod release;
 mod rundown;
+mod sandbox;
+mod subscriber;
 mod sync;
 
-pub use chroot::{Chroot, ChrootOptions, Propagation};
+pub use chroot::{
+    Chroot, ChrootOptions, DirEntry, FileKind, FileStat, FileSystemStat, FileTime, OpenOptions,
+    Propagation, ReadDir, RenameOptions,
+};
 pub use error::{Error, Result, Status};
 pub use gate::{Gate, GateOptions};
 pub use kernel::features::Features;
 pub use kernel::namespace::NamespaceId;
 pub use namespace::{Entered, MountNamespace, RestoreError};
-pub use release::*;
+pub use release::{
+    Event, FailedRelease, Histogram, Job, Kind, Outcome, Proof, ReleaseQueue, ReleaseState,
+    ReleaseSubscription, Report, ReportItem, RetryOptions, Stats, StuckRelease, Ticket,
+    UnmountOptions,
+};
+pub use sandbox::{Network, Sandbox, SandboxMap, State, Subscriber};
+pub use subscriber::{SubscriberStats, Subscription};

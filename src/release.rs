@@ -1,104 +1,347 @@
-//! The interface of the release queue, until the queue itself arrives in a later commit (on a conflict
-//! take the side of the queue).
-use crate::{
-    error::*,
-    gate::{GateOptions, supervisor::Supervisor},
-};
-use std::{os::fd::BorrowedFd, path::Path, sync::Arc, time::*};
-pub enum Kind {
-    Chroot,
-    MountNamespace,
-}
-pub(crate) enum Lane {
-    Native,
-}
-pub enum Proof {
-    Unverified,
-}
-pub struct Event;
-#[derive(Clone, Debug)]
-pub struct RetryOptions {
-    pub attempts: u32,
-}
-impl Default for RetryOptions {
-    fn default() -> Self {
-        RetryOptions { attempts: 1 }
-    }
-}
-#[derive(Clone, Copy, Debug)]
-pub struct Ticket(u64);
-impl Ticket {
-    pub fn as_raw(self) -> u64 {
-        self.0
-    }
-    pub fn from_raw(r: u64) -> Ticket {
-        Ticket(r)
-    }
-}
-#[derive(Debug)]
-pub struct Report {
-    pub remaining: u64,
-}
-pub struct Stats;
+//! The release queue: what is handed over is torn down later, by threads of the library.
+//!
+//! - *Reserve, then never fail*: a place is taken when something is opened (FULL and CLOSED can only
+//!   come then), so that its submit can't fail, waits for nothing and allocates nothing.
+//! - *One outcome each*: every release that was submitted ends exactly once, as released, failed,
+//!   cancelled or abandoned, even when its job panics, the queue closes or its worker hangs.
+//! - *Nobody waits behind a hanging one*: a worker over its budget is reported with what it hangs
+//!   in, and replaced.
+//! - *Released means gone* as far as the kernel can tell, and the outcome says how far that is.
+//!
+//! It keeps rules 12 to 17 of the design. It never runs foreign code under a lock or on a thread of
+//! the caller's, and it knows nothing of what it releases.
+
+mod ending;
+mod events;
+mod failed;
+mod job;
+mod lane;
+mod list;
+mod options;
+mod outcome;
+mod progress;
+mod proof;
+mod report;
+mod reporting;
+mod reservation;
+mod resource;
+mod retry;
+mod ring;
+mod shared;
+mod slot;
+mod state;
+mod stats;
+mod subscribers;
+mod threads;
+mod unmount;
+mod worker;
+mod workforce;
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Instant;
+
+use crate::error::Result;
+use crate::gate::GateOptions;
+use crate::gate::supervisor::Supervisor;
+use crate::kernel::event_fd::EventFd;
+use crate::kernel::process::ProcRoot;
+use crate::sync::Arc;
+use shared::{Shared, would_deadlock};
+use state::State;
+use subscribers::Subscribers;
+
+pub use job::Job;
+pub(crate) use options::QueueOptions;
+pub use outcome::{Event, Kind, Outcome, Proof, Ticket};
+pub(crate) use proof::MountProof;
+pub use report::{FailedRelease, ReleaseState, Report, ReportItem, StuckRelease};
+pub(crate) use reservation::Reservation;
+pub(crate) use resource::{BeforeRelease, Hook, Lane, Resource};
+pub use retry::RetryOptions;
+pub use stats::{Histogram, Stats};
+pub use subscribers::ReleaseSubscription;
+pub use unmount::UnmountOptions;
+
+/// A gate's queue of releases. A cheap handle.
+///
+/// Any thread may call any method. What would wait for its own caller, because that is a worker or
+/// a callback of this queue, answers WOULD_DEADLOCK.
 #[derive(Clone)]
-pub struct ReleaseQueue;
-pub(crate) struct Reservation;
-pub(crate) trait Resource: Send + std::any::Any {
-    fn release(&mut self) -> Result<Proof>;
-    fn path(&self) -> Option<&Path> {
-        None
+pub struct ReleaseQueue(Arc<Handle>);
+
+struct Handle {
+    shared: Arc<Shared>,
+    subscribers: Arc<Subscribers>,
+    proc: Arc<ProcRoot>,
+    proof: MountProof,
+    retry: RetryOptions,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // Nobody can submit any more; what was submitted is still released.
+        self.shared.with(|state| state.seal(Instant::now()));
     }
 }
-pub(crate) type Hook = Arc<dyn Fn(&Event) + Send + Sync>;
-pub(crate) type BeforeRelease = Box<dyn FnMut() -> Result<()> + Send>;
-pub(crate) type Reclaim = Box<dyn FnOnce(Reservation, Box<dyn Resource>) + Send>;
-#[derive(Clone)]
-pub(crate) struct MountProof;
-pub(crate) struct Mark;
-impl MountProof {
-    pub fn mark(&self, _: BorrowedFd<'_>) -> Option<Mark> {
-        None
-    }
-    pub fn outcome(&self, _: Option<Mark>) -> Proof {
-        Proof::Unverified
-    }
-}
-impl Reservation {
-    pub fn ticket(&self) -> Ticket {
-        Ticket(1)
-    }
-    pub fn submit(self, _: Lane, _: Box<dyn Resource>) -> Ticket {
-        Ticket(1)
-    }
-    pub fn set_hook(&mut self, _: Hook) {}
-    pub fn set_before_release(&mut self, _: BeforeRelease) {}
-    pub fn set_reclaim(&mut self, _: Reclaim) {}
-}
+
 impl ReleaseQueue {
-    pub fn wait(&self, _: Ticket, _: Option<Instant>) -> Result<()> {
-        Ok(())
+    /// Starts the queue's threads.
+    pub(crate) fn start(
+        supervisor: &Supervisor,
+        options: impl Into<QueueOptions>,
+    ) -> Result<ReleaseQueue> {
+        let options = options.into();
+        let proc = Arc::new(ProcRoot::open()?);
+        let retry = options.retry;
+        // The address of something fresh is seed enough for spreading pauses.
+        let seed = Arc::as_ptr(&proc) as u64 ^ u64::from(std::process::id()) << 32;
+        let state = State::new(options, seed);
+        let queue = ReleaseQueue(Arc::new(Handle {
+            shared: Arc::new(Shared::new(state, EventFd::new()?)),
+            subscribers: Arc::default(),
+            proof: MountProof::new(&proc),
+            proc,
+            retry,
+        }));
+        threads::start(
+            &queue.0.shared,
+            &queue.0.subscribers,
+            &queue.0.proc,
+            supervisor,
+        )?;
+        Ok(queue)
     }
-    pub(crate) fn start(_: &Supervisor, _: &GateOptions) -> Result<Self> {
-        Ok(Self)
+
+    /// Takes a place for something that is being opened; `label` is its path or name in reports.
+    /// FULL, CLOSED.
+    pub(crate) fn reserve(&self, kind: Kind, label: &str) -> Result<Reservation> {
+        let label = label.into();
+        let (index, ticket) = self.0.shared.with(|state| state.reserve(kind, label))?;
+        let queue = self.clone();
+        Ok(Reservation::new(queue, index, ticket, Default::default()))
     }
-    pub fn can_prove_mounts(&self) -> bool {
-        false
+
+    /// The release with this reserved ticket was asked for; its submit follows once the last use
+    /// has ended. From now on it can be waited for.
+    pub(crate) fn announce(&self, ticket: Ticket) {
+        self.change(|state| state.announce(ticket, Instant::now()));
     }
-    pub(crate) fn mount_proof(&self) -> MountProof {
-        MountProof
+
+    /// Lets `submits` submit many things and wakes at most one worker of a lane, at its end.
+    pub(crate) fn submit_together<R>(&self, submits: impl FnOnce() -> R) -> R {
+        threads::quietly(&self.0.shared, submits)
     }
-    pub(crate) fn reserve(&self, _: Kind, _: &str) -> Result<Reservation> {
-        Ok(Reservation)
+
+    /// Reserves a place for the host's own work, which runs on the blocking lane. `label` is its
+    /// name in reports.
+    ///
+    /// The job is called again as long as it fails with an errno that may pass (see
+    /// [`RetryOptions`]). A panic is a failure. FULL, CLOSED.
+    pub fn reserve_job(
+        &self,
+        label: &str,
+        job: impl FnMut() -> Result<()> + Send + 'static,
+    ) -> Result<Job> {
+        let reservation = self.reserve(Kind::Job, label)?;
+        Ok(Job::new(reservation, Box::new(job::HostJob(job))))
     }
-    pub(crate) fn announce(&self, _: Ticket) {}
-    pub fn cancel(&self, _: Ticket) -> Result<()> {
-        Ok(())
+
+    /// Reserves a place for a descriptor whose close may block. It is taken on success, and closed
+    /// at once when there is no place: FULL, CLOSED.
+    pub fn reserve_descriptor(&self, fd: OwnedFd, label: &str) -> Result<Job> {
+        let reservation = self.reserve(Kind::Descriptor, label)?;
+        let descriptor = Box::new(job::Descriptor(Some(fd)));
+        Ok(Job::new(reservation, descriptor))
     }
+
+    /// Reserves a place for the unmount of the mount at `path`, with everything mounted below it at
+    /// that time, deepest first (umount2(2)). The mount is remembered, not its path: another one
+    /// that lies there later is left alone.
+    ///
+    /// The caller's thread must be in the process's mount namespace: INVALID_STATE. EINVAL where
+    /// `path` is no mount point; a symbolic link at its end is not followed. FULL, CLOSED.
+    pub fn reserve_unmount(&self, path: &Path, options: UnmountOptions) -> Result<Job> {
+        let reservation = self.reserve(Kind::Unmount, &path.to_string_lossy())?;
+        let proc = self.0.proc.clone();
+        let proof = self.0.proof.clone();
+        let unmount = unmount::Unmount::new(proc, proof, path, options, self.0.retry.attempts)?;
+        Ok(Job::new(reservation, Box::new(unmount)))
+    }
+
+    /// Waits until the release has ended; `None` waits for ever.
+    ///
+    /// NOT_FOUND when no release has the ticket or it ended too long ago to be remembered (the last
+    /// 4,096 are, at least). TIMED_OUT. A release that has ended is answered even where waiting is
+    /// WOULD_DEADLOCK.
+    pub fn wait(&self, ticket: Ticket, deadline: Option<Instant>) -> Result<Event> {
+        let may_wait = !threads::is_inside(&self.0.shared);
+        self.0.shared.wait_for(ticket, deadline, may_wait)
+    }
+
+    /// Takes back a release that no worker has begun. Its owner has it back when this returns; its
+    /// outcome is `Cancelled`. INVALID_STATE once it has started, NOT_FOUND.
+    pub fn cancel(&self, ticket: Ticket) -> Result<()> {
+        let cancelled = self
+            .0
+            .shared
+            .with(|state| state.cancel(ticket, Instant::now()))?;
+        let mut attachments = cancelled.attachments;
+        let hook = attachments.hook.clone();
+        let reclaim = attachments.reclaim.take();
+        let reservation =
+            Reservation::new(self.clone(), cancelled.index, cancelled.ticket, attachments);
+        let resource = cancelled.resource;
+        let result = worker::caught(|| {
+            match reclaim {
+                Some(reclaim) => reclaim(reservation, resource),
+                None => reservation.discard(resource),
+            }
+            Ok(())
+        });
+        self.0.shared.with(|state| {
+            state.announce_cancelled(cancelled.index, cancelled.event, hook);
+        });
+        result
+    }
+
+    /// Waits until everything submitted before this call has ended. TIMED_OUT, WOULD_DEADLOCK.
+    pub fn fence(&self, deadline: Option<Instant>) -> Result<()> {
+        self.must_be_outside()?;
+        self.0.shared.wait_past(None, deadline)
+    }
+
+    /// Waits until nothing is left or the deadline passes, and says what became of everything and
+    /// what remains. May be called again. WOULD_DEADLOCK.
+    pub fn drain(&self, deadline: Instant) -> Result<Report> {
+        self.must_be_outside()?;
+        // What is left at the deadline is in the report.
+        let _ = self.0.shared.wait_past(Some(u64::MAX), Some(deadline));
+        Ok(self.report())
+    }
+
+    /// Figures of this moment.
     pub fn stats(&self) -> Stats {
-        Stats
+        self.0
+            .shared
+            .with_quietly(|state| state.stats(Instant::now()))
     }
-    pub fn close(&self, _: Instant) -> Result<Report> {
-        Ok(Report { remaining: 0 })
+
+    /// What became of everything up to now and what remains, without waiting.
+    pub fn report(&self) -> Report {
+        self.0
+            .shared
+            .with_quietly(|state| state.report(Instant::now()))
     }
-    pub(crate) fn finish(&self) {}
+
+    /// The releases that were given up, oldest first. The last 1,024 are kept; older ones are
+    /// destroyed, as by [`ReleaseQueue::forget`].
+    pub fn failed(&self) -> Vec<FailedRelease> {
+        self.0
+            .shared
+            .with_quietly(|state| state.failed.describe(Instant::now()))
+    }
+
+    /// Tries a failed release again: the same thing under a new ticket, which comes back. NOT_FOUND,
+    /// FULL, CLOSED.
+    pub fn retry(&self, ticket: Ticket) -> Result<Ticket> {
+        self.change(|state| state.retry_failed(ticket, Instant::now()))
+    }
+
+    /// Takes a failed release off the list and has a worker destroy it. NOT_FOUND.
+    pub fn forget(&self, ticket: Ticket) -> Result<()> {
+        self.change(|state| state.forget_failed(ticket, Instant::now()))
+    }
+
+    /// The workers that are over their budget, and what they hang in.
+    pub fn stuck(&self) -> Vec<StuckRelease> {
+        self.0
+            .shared
+            .with_quietly(|state| state.stuck(Instant::now()))
+    }
+
+    /// Refuses reservations, drains, abandons what is left at the deadline, reports. It returns at
+    /// the deadline at the latest, and may be called again. WOULD_DEADLOCK from a worker or callback
+    /// of this queue.
+    ///
+    /// What holds a place may still be submitted afterwards and is released; the queue's threads
+    /// end with the last of that.
+    pub(crate) fn close(&self, deadline: Instant) -> Result<Report> {
+        self.must_be_outside()?;
+        let shared = &self.0.shared;
+        shared.with(State::close);
+        let drained = shared.wait_past(Some(u64::MAX), Some(deadline));
+        let report = shared.with(|state| {
+            let now = Instant::now();
+            let remaining = state.report(now);
+            if drained.is_err() {
+                state.abandon(now);
+            }
+            let report = state.report_after_close(remaining, now);
+            state.seal(now);
+            report
+        });
+        // The report is what counts; a callback that hangs doesn't hold it up beyond the deadline.
+        let _ = shared.wait_for_threads(deadline);
+        Ok(report)
+    }
+
+    /// Refuses reservations and lets the queue's threads end once nothing is left to release.
+    pub(crate) fn finish(&self) {
+        self.0.shared.with(|state| state.seal(Instant::now()));
+    }
+
+    /// Whether this process can have the end of a mount proved.
+    pub(crate) fn can_prove_mounts(&self) -> bool {
+        self.0.proof.is_available()
+    }
+
+    /// What proves that a mount is gone.
+    pub(crate) fn mount_proof(&self) -> MountProof {
+        self.0.proof.clone()
+    }
+
+    fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        if threads::is_quiet(&self.0.shared) {
+            self.0.shared.with_quietly(change)
+        } else {
+            self.0.shared.with(change)
+        }
+    }
+
+    fn must_be_outside(&self) -> Result<()> {
+        match threads::is_inside(&self.0.shared) {
+            true => Err(would_deadlock()),
+            false => Ok(()),
+        }
+    }
 }
+
+impl From<&GateOptions> for QueueOptions {
+    fn from(options: &GateOptions) -> QueueOptions {
+        QueueOptions {
+            capacity: options.capacity,
+            event_capacity: options.event_capacity,
+            blocking_workers: options.blocking_workers,
+            replacement_workers: options.replacement_workers,
+            native_budget: options.native_budget,
+            blocking_budget: options.blocking_budget,
+            callback_budget: options.callback_budget,
+            retry: options.retry,
+        }
+    }
+}
+
+impl std::fmt::Debug for ReleaseQueue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let stats = self.stats();
+        f.debug_struct("ReleaseQueue")
+            .field("depth", &stats.depth)
+            .field("in_flight", &stats.in_flight)
+            .field("reserved", &stats.reserved)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,5 +4,17 @@
 
 mod chroot;
 mod enter;
+mod files;
+mod files_listing;
+mod files_open;
+mod files_remove_all;
+mod files_stat;
+mod files_tree;
 mod host;
+mod map;
+mod map_attach;
+mod map_events;
+mod map_support;
+mod map_unsubscribe;
 mod namespace;
+mod release;

@@ -1,0 +1,187 @@
+//! The calls that act on one name in an open directory.
+//!
+//! A name given here is one component, maybe with a slash behind it: these calls never follow it,
+//! and what leads to it was looked up by [`path`](super::path).
+
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use crate::error::Result;
+use crate::kernel::path::{Clipped, Mode};
+use crate::kernel::syscall::check;
+
+fn name_of(name: &CStr) -> Clipped<'_> {
+    Clipped(name.to_bytes())
+}
+
+/// fstatat(2) with `AT_SYMLINK_NOFOLLOW`.
+pub(crate) fn lstatat(directory: BorrowedFd<'_>, name: &CStr) -> Result<libc::stat> {
+    // SAFETY: stat is plain data, all zero is a value of it.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    let flags = libc::AT_SYMLINK_NOFOLLOW;
+    check(
+        // SAFETY: an open descriptor, a NUL-terminated name and a place for the answer.
+        unsafe { libc::fstatat(directory.as_raw_fd(), name.as_ptr(), &mut stat, flags) }.into(),
+        || {
+            format!(
+                "newfstatat({}, {}, …, AT_SYMLINK_NOFOLLOW)",
+                directory.as_raw_fd(),
+                name_of(name)
+            )
+        },
+    )?;
+    Ok(stat)
+}
+
+pub(crate) fn mkdirat(directory: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {
+    check(
+        // SAFETY: an open descriptor and a NUL-terminated name.
+        unsafe { libc::mkdirat(directory.as_raw_fd(), name.as_ptr(), mode) }.into(),
+        || {
+            format!(
+                "mkdirat({}, {}, {})",
+                directory.as_raw_fd(),
+                name_of(name),
+                Mode(mode)
+            )
+        },
+    )
+    .map(drop)
+}
+
+/// What unlinkat(2) takes away.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unlink {
+    /// Anything but a directory; a directory is EISDIR.
+    File,
+    /// An empty directory (`AT_REMOVEDIR`).
+    Directory,
+}
+
+pub(crate) fn unlinkat(directory: BorrowedFd<'_>, name: &CStr, what: Unlink) -> Result<()> {
+    let (flags, flags_name) = match what {
+        Unlink::File => (0, "0"),
+        Unlink::Directory => (libc::AT_REMOVEDIR, "AT_REMOVEDIR"),
+    };
+    check(
+        // SAFETY: an open descriptor and a NUL-terminated name.
+        unsafe { libc::unlinkat(directory.as_raw_fd(), name.as_ptr(), flags) }.into(),
+        || {
+            format!(
+                "unlinkat({}, {}, {flags_name})",
+                directory.as_raw_fd(),
+                name_of(name)
+            )
+        },
+    )
+    .map(drop)
+}
+
+pub(crate) fn renameat2(
+    from: (BorrowedFd<'_>, &CStr),
+    to: (BorrowedFd<'_>, &CStr),
+    flags: u32,
+) -> Result<()> {
+    let value = if flags == 0 {
+        // Some file systems of old kernels refuse renameat2 even without flags.
+        // SAFETY: two open descriptors and two NUL-terminated names.
+        unsafe {
+            libc::renameat(
+                from.0.as_raw_fd(),
+                from.1.as_ptr(),
+                to.0.as_raw_fd(),
+                to.1.as_ptr(),
+            )
+        }
+    } else {
+        // SAFETY: two open descriptors and two NUL-terminated names.
+        unsafe {
+            libc::renameat2(
+                from.0.as_raw_fd(),
+                from.1.as_ptr(),
+                to.0.as_raw_fd(),
+                to.1.as_ptr(),
+                flags,
+            )
+        }
+    };
+    check(value.into(), || {
+        format!(
+            "renameat2({}, {}, {}, {}, {flags:#x})",
+            from.0.as_raw_fd(),
+            name_of(from.1),
+            to.0.as_raw_fd(),
+            name_of(to.1),
+        )
+    })
+    .map(drop)
+}
+
+/// linkat(2) of one name to another; a symbolic link is linked itself.
+pub(crate) fn linkat(from: (BorrowedFd<'_>, &CStr), to: (BorrowedFd<'_>, &CStr)) -> Result<()> {
+    check(
+        // SAFETY: two open descriptors and two NUL-terminated names.
+        unsafe {
+            libc::linkat(
+                from.0.as_raw_fd(),
+                from.1.as_ptr(),
+                to.0.as_raw_fd(),
+                to.1.as_ptr(),
+                0,
+            )
+        }
+        .into(),
+        || {
+            format!(
+                "linkat({}, {}, {}, {}, 0)",
+                from.0.as_raw_fd(),
+                name_of(from.1),
+                to.0.as_raw_fd(),
+                name_of(to.1),
+            )
+        },
+    )
+    .map(drop)
+}
+
+pub(crate) fn symlinkat(target: &CStr, directory: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    check(
+        // SAFETY: an open descriptor and two NUL-terminated strings.
+        unsafe { libc::symlinkat(target.as_ptr(), directory.as_raw_fd(), name.as_ptr()) }.into(),
+        || {
+            format!(
+                "symlinkat({}, {}, {})",
+                name_of(target),
+                directory.as_raw_fd(),
+                name_of(name)
+            )
+        },
+    )
+    .map(drop)
+}
+
+/// Fills `buffer` with the next entries of a directory; leaves it empty at the end.
+pub(crate) fn getdents64(directory: BorrowedFd<'_>, buffer: &mut Vec<u8>) -> Result<()> {
+    buffer.clear();
+    let length = check(
+        // SAFETY: an open descriptor, and as much room as we say.
+        unsafe {
+            libc::syscall(
+                libc::SYS_getdents64,
+                directory.as_raw_fd(),
+                buffer.as_mut_ptr(),
+                buffer.capacity(),
+            )
+        },
+        || {
+            format!(
+                "getdents64({}, …, {})",
+                directory.as_raw_fd(),
+                buffer.capacity()
+            )
+        },
+    )?;
+    // SAFETY: the kernel wrote that many bytes.
+    unsafe { buffer.set_len(length as usize) };
+    Ok(())
+}

@@ -1,0 +1,257 @@
+//! From a lane's queue to an outcome: what workers take and how they bring it back.
+
+use std::cmp::Reverse;
+use std::sync::Arc as Label;
+use std::time::Instant;
+
+use super::failed::FailedEntry;
+use super::outcome::{Kind, Outcome, Proof, Ticket};
+use super::resource::{BeforeRelease, Lane, Reclaim, Resource};
+use super::slot::Phase;
+use super::state::{Remains, State};
+use super::workforce::Running;
+use crate::error::{Error, Result};
+
+/// One thing for a worker to do.
+pub(crate) enum Work {
+    /// The step before the release of this slot. Nobody can cancel it now: the way back goes.
+    Before(u32, BeforeRelease, Option<Reclaim>),
+    /// An attempt to release this slot.
+    Release(u32, Box<dyn Resource>, Option<Reclaim>),
+    /// Something that only has to be dropped.
+    Bury(Remains),
+}
+
+impl State {
+    /// The next thing to do in a lane, if there is one.
+    pub(crate) fn take(&mut self, lane: Lane, worker: usize, now: Instant) -> Option<Work> {
+        let queue = &mut self.lanes[lane as usize].queue;
+        let work = if let Some(index) = queue.pop_front(self.slots.all()) {
+            self.start(index, lane, worker, now)
+        } else if lane == Lane::Blocking {
+            let remains = self.remains.pop_front()?;
+            let running = Running::new(remains.ticket, remains.kind, remains.label.clone(), now);
+            self.begin(worker, lane, running);
+            Work::Bury(remains)
+        } else {
+            return None;
+        };
+        if self.waiting(lane) > 0 {
+            self.call_worker(lane, now);
+        }
+        Some(work)
+    }
+
+    fn start(&mut self, index: u32, lane: Lane, worker: usize, now: Instant) -> Work {
+        let slot = &mut self.slots[index];
+        slot.phase = Phase::Running;
+        slot.attempts += 1;
+        self.totals.retries += u64::from(slot.attempts > 1);
+        if slot.started.is_none() {
+            slot.started = Some(now);
+            let queued = slot.submitted.map(|at| now.saturating_duration_since(at));
+            self.totals
+                .queue_duration
+                .record(queued.unwrap_or_default());
+        }
+        let ticket = slot.ticket(index);
+        let label = slot.label.clone().unwrap_or_else(|| "".into());
+        let running = Running::new(Some(ticket), slot.kind, label, now);
+        let reclaim = slot.attachments.reclaim.take();
+        let work = match slot.attachments.before_release.take() {
+            Some(before) => Work::Before(index, before, reclaim),
+            None => {
+                let resource = slot.resource.take();
+                Work::Release(
+                    index,
+                    resource.expect("a queued slot has its resource"),
+                    reclaim,
+                )
+            }
+        };
+        self.totals.in_flight += 1;
+        self.begin(worker, lane, running);
+        work
+    }
+
+    /// The step before a release is done, or failed. What comes back has to be dropped.
+    pub(crate) fn settle_before(
+        &mut self,
+        index: u32,
+        worker: usize,
+        before: BeforeRelease,
+        result: Result<()>,
+        now: Instant,
+    ) -> Option<BeforeRelease> {
+        self.end(worker);
+        if self.leave(index, None, now) {
+            return Some(before);
+        }
+        self.totals.in_flight -= 1;
+        if let Err(error) = result {
+            if self.try_again(index, &error, now) {
+                let slot = &mut self.slots[index];
+                slot.attachments.before_release = Some(before);
+                slot.last_error = Some(error);
+                return None;
+            }
+            let slot = &mut self.slots[index];
+            slot.before_release_failed = Some(error.os_error().unwrap_or(0));
+            slot.last_error = Some(error);
+            self.totals.before_release_failed += 1;
+        }
+        self.slots[index].attempts = 0;
+        self.enqueue(index, now);
+        Some(before)
+    }
+
+    /// An attempt succeeded; the resource is gone already.
+    pub(crate) fn settle_released(
+        &mut self,
+        index: u32,
+        worker: usize,
+        proof: Proof,
+        now: Instant,
+    ) {
+        self.end(worker);
+        if self.leave(index, None, now) {
+            return;
+        }
+        self.totals.in_flight -= 1;
+        self.finish(index, Outcome::Released(proof), now);
+    }
+
+    /// An attempt failed, and the resource is still there unless it went with the failure.
+    pub(crate) fn settle_failed(
+        &mut self,
+        index: u32,
+        worker: usize,
+        resource: Option<Box<dyn Resource>>,
+        error: Error,
+        now: Instant,
+    ) {
+        self.end(worker);
+        let Some(resource) = resource else {
+            if !self.leave(index, None, now) {
+                self.totals.in_flight -= 1;
+                let os_error = error.os_error().unwrap_or(0);
+                self.finish(index, Outcome::Failed { os_error }, now);
+            }
+            return;
+        };
+        if self.slots[index].phase == Phase::Left {
+            self.leave(index, Some(resource), now);
+            return;
+        }
+        self.totals.in_flight -= 1;
+        if self.try_again(index, &error, now) {
+            let slot = &mut self.slots[index];
+            slot.resource = Some(resource);
+            slot.last_error = Some(error);
+            return;
+        }
+        self.give_up(index, resource, error, now);
+    }
+
+    /// Lets the slot wait for another attempt, if the failure is worth one.
+    fn try_again(&mut self, index: u32, error: &Error, now: Instant) -> bool {
+        let slot = &mut self.slots[index];
+        let age = slot.submitted.map(|at| now.saturating_duration_since(at));
+        let pause = self.options.retry.pause(
+            error,
+            slot.attempts,
+            age.unwrap_or_default(),
+            &mut self.jitter,
+        );
+        let Some(pause) = pause else { return false };
+        let due = now + pause;
+        slot.phase = Phase::Waiting;
+        self.retries.push(Reverse((due, index, slot.generation)));
+        self.workforce.need_timer(due, &mut self.wakes);
+        true
+    }
+
+    /// Something that only had to be dropped is gone.
+    pub(crate) fn settle_buried(&mut self, worker: usize) {
+        self.end(worker);
+        self.look_for_the_end();
+    }
+
+    /// Puts the release on the list of the failed ones.
+    fn give_up(&mut self, index: u32, resource: Box<dyn Resource>, error: Error, now: Instant) {
+        let slot = &self.slots[index];
+        let os_error = error.os_error().unwrap_or(0);
+        let label = slot.label.clone().unwrap_or_else(|| "".into());
+        let error = match resource.path() {
+            Some(path) if path.as_os_str() != &*label => error.with_context(path.display()),
+            _ => error,
+        };
+        let entry = FailedEntry {
+            ticket: slot.ticket(index),
+            kind: slot.kind,
+            lane: slot.lane,
+            label,
+            resource,
+            hook: slot.attachments.hook.clone(),
+            error,
+            attempts: slot.attempts,
+            submitted: slot.submitted.unwrap_or(now),
+        };
+        let unwanted = if self.sealed {
+            Some(entry)
+        } else {
+            self.failed.push(entry)
+        };
+        if let Some(entry) = unwanted {
+            self.bury(entry.into_remains(), now);
+        }
+        self.finish(index, Outcome::Failed { os_error }, now);
+    }
+
+    /// If the release was abandoned meanwhile: frees its slot and buries what was in it.
+    fn leave(&mut self, index: u32, resource: Option<Box<dyn Resource>>, now: Instant) -> bool {
+        let slot = &mut self.slots[index];
+        if slot.phase != Phase::Left {
+            return false;
+        }
+        let resource = resource.or_else(|| slot.resource.take());
+        self.left -= 1;
+        self.bury_slot(index, resource, now);
+        self.slots.free(index);
+        self.look_for_the_end();
+        true
+    }
+
+    pub(super) fn bury_slot(
+        &mut self,
+        index: u32,
+        resource: Option<Box<dyn Resource>>,
+        now: Instant,
+    ) {
+        let slot = &mut self.slots[index];
+        let attachments = std::mem::take(&mut slot.attachments);
+        if resource.is_some() || !attachments.is_empty() {
+            let remains = Remains {
+                ticket: Some(slot.ticket(index)),
+                kind: slot.kind,
+                label: slot.label.clone().unwrap_or_else(|| "".into()),
+                resource,
+                attachments,
+            };
+            self.bury(remains, now);
+        }
+    }
+}
+
+impl Running {
+    fn new(ticket: Option<Ticket>, kind: Kind, label: Label<str>, since: Instant) -> Running {
+        Running {
+            ticket,
+            kind,
+            label,
+            since,
+            stuck: false,
+            detail: None,
+        }
+    }
+}

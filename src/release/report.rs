@@ -1,0 +1,101 @@
+//! What a queue says about single releases: in reports, in the failed list, about stuck workers.
+
+use std::time::Duration;
+
+use super::outcome::{Kind, Ticket};
+
+/// Where a release stands.
+#[repr(u32)]
+#[non_exhaustive]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ReleaseState {
+    /// Waits for its first attempt.
+    Queued = 1,
+    /// A worker is at it.
+    Running = 2,
+    /// A worker is at it for longer than the lane's budget.
+    Stuck = 3,
+    /// Waits for its next attempt.
+    Retrying = 4,
+    /// Given up; in the list of failed releases.
+    Failed = 5,
+}
+
+/// One line of a [`Report`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReportItem {
+    /// Which release.
+    pub ticket: Ticket,
+    /// What is released.
+    pub kind: Kind,
+    /// Its path or name.
+    pub label: String,
+    /// Where it stands.
+    pub state: ReleaseState,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// How long ago it was submitted.
+    pub age: Duration,
+    /// The errno of the last failed attempt; 0: none, or not an OS error.
+    pub os_error: i32,
+    /// For a stuck one what its thread hangs in, otherwise the message of the last failed attempt.
+    pub detail: String,
+}
+
+/// What a queue has done since its start, and what is left.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Report {
+    /// Ended as released.
+    pub released: u64,
+    /// Ended as failed.
+    pub failed: u64,
+    /// Ended as abandoned.
+    pub abandoned: u64,
+    /// Submitted and not ended.
+    pub remaining: u64,
+    /// Workers over their budget.
+    pub stuck: u64,
+    /// What remains, oldest first, then what failed; at most [`Report::MAX_ITEMS`] of each.
+    pub items: Vec<ReportItem>,
+}
+
+impl Report {
+    /// The most items of one sort; the counts are whole all the same.
+    pub const MAX_ITEMS: usize = 1024;
+}
+
+/// An entry of the list of failed releases.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FailedRelease {
+    /// Which release.
+    pub ticket: Ticket,
+    /// What should have been released.
+    pub kind: Kind,
+    /// Its path or name.
+    pub label: String,
+    /// The errno; 0 where no system call stands behind the failure.
+    pub os_error: i32,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// How long ago it was submitted.
+    pub age: Duration,
+    /// The message of the last failed attempt.
+    pub detail: String,
+}
+
+/// A worker that has been at one thing for longer than its lane's budget.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StuckRelease {
+    /// Which release; `None` for the destruction of something that is no release any more.
+    pub ticket: Option<Ticket>,
+    /// What is released.
+    pub kind: Kind,
+    /// Its path or name.
+    pub label: String,
+    /// The thread's id, as in /proc/self/task.
+    pub thread: i32,
+    /// How long the attempt has been running.
+    pub running: Duration,
+    /// What the thread hangs in: system call, wait channel and kernel stack, as far as readable.
+    pub detail: String,
+}

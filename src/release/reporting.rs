@@ -1,0 +1,143 @@
+//! What a look at the state gives: figures, reports, stuck workers.
+
+use std::time::{Duration, Instant};
+
+use super::report::{ReleaseState, Report, ReportItem, StuckRelease};
+use super::slot::{Phase, Slot};
+use super::state::State;
+use super::stats::Stats;
+
+impl State {
+    pub(crate) fn stats(&self, now: Instant) -> Stats {
+        let mut stats = self.totals;
+        let outstanding = self.outstanding.len() as u64;
+        stats.depth = outstanding - stats.in_flight;
+        stats.reserved = self.slots.live() as u64 - outstanding - self.left;
+        stats.failed_list = self.failed.len() as u64;
+        stats.events_dropped = self.ring.dropped();
+        stats.events_pending = self.notices.len() as u64;
+        for lane in &self.lanes {
+            stats.stuck += u64::from(lane.stuck);
+            stats.workers += u64::from(lane.alive);
+            stats.replacement_workers += u64::from(lane.replacements());
+            let head = lane.queue.first().map(|first| &self.slots[first]);
+            let waits = head.filter(|slot| slot.started.is_none());
+            let age = waits
+                .and_then(|slot| slot.submitted)
+                .map(|at| since(at, now));
+            stats.oldest_queued = stats.oldest_queued.max(age.unwrap_or_default());
+        }
+        for (_, running) in self.workforce.running() {
+            let age = since(running.since, now);
+            stats.longest_running = stats.longest_running.max(age);
+            stats.unfinished += age;
+        }
+        stats
+    }
+
+    pub(crate) fn report(&self, now: Instant) -> Report {
+        let outstanding = self.outstanding.iter(self.slots.as_slice());
+        let mut items: Vec<ReportItem> = outstanding
+            .take(Report::MAX_ITEMS)
+            .map(|(index, slot)| self.item(index, slot, now))
+            .collect();
+        let failed = self.failed.describe(now).into_iter();
+        items.extend(failed.map(|failed| ReportItem {
+            ticket: failed.ticket,
+            kind: failed.kind,
+            label: failed.label,
+            state: ReleaseState::Failed,
+            attempts: failed.attempts,
+            age: failed.age,
+            os_error: failed.os_error,
+            detail: failed.detail,
+        }));
+        Report {
+            released: self.totals.released,
+            failed: self.totals.failed,
+            abandoned: self.totals.abandoned,
+            remaining: self.outstanding.len() as u64,
+            stuck: self.lanes.iter().map(|lane| u64::from(lane.stuck)).sum(),
+            items,
+        }
+    }
+
+    /// The report of a close: what remained until it was abandoned, and the counts after that.
+    pub(crate) fn report_after_close(&self, remaining: Report, now: Instant) -> Report {
+        let Report {
+            released,
+            failed,
+            abandoned,
+            ..
+        } = self.report(now);
+        Report {
+            released,
+            failed,
+            abandoned,
+            ..remaining
+        }
+    }
+
+    fn item(&self, index: u32, slot: &Slot, now: Instant) -> ReportItem {
+        let ticket = slot.ticket(index);
+        let running = self.workforce.running().map(|(_, running)| running);
+        let stuck = running
+            .into_iter()
+            .find(|running| running.stuck && running.ticket == Some(ticket));
+        let state = match slot.phase {
+            _ if stuck.is_some() => ReleaseState::Stuck,
+            Phase::Running => ReleaseState::Running,
+            Phase::Waiting => ReleaseState::Retrying,
+            Phase::Queued if slot.attempts > 0 => ReleaseState::Retrying,
+            _ => ReleaseState::Queued,
+        };
+        let detail = match (stuck, &slot.last_error) {
+            (Some(stuck), _) => stuck.detail.as_deref().unwrap_or("").to_string(),
+            (None, Some(error)) => error.to_string(),
+            (None, None) => String::new(),
+        };
+        let os_error = slot.last_error.as_ref().and_then(|error| error.os_error());
+        ReportItem {
+            ticket,
+            kind: slot.kind,
+            label: slot.label.as_deref().unwrap_or("").to_string(),
+            state,
+            attempts: slot.attempts,
+            age: slot.submitted.map(|at| since(at, now)).unwrap_or_default(),
+            os_error: os_error.unwrap_or(0),
+            detail,
+        }
+    }
+
+    pub(crate) fn stuck(&self, now: Instant) -> Vec<StuckRelease> {
+        let stuck = self
+            .workforce
+            .running()
+            .filter(|(_, running)| running.stuck);
+        stuck
+            .map(|(worker, running)| StuckRelease {
+                ticket: running.ticket,
+                kind: running.kind,
+                label: running.label.to_string(),
+                thread: worker.thread,
+                running: since(running.since, now),
+                detail: running.detail.as_deref().unwrap_or("").to_string(),
+            })
+            .collect()
+    }
+
+    /// What a stuck worker hangs in, if it still is.
+    pub(crate) fn describe_stuck(&mut self, worker: usize, thread: i32, detail: &str) {
+        if let Some(worker) = &mut self.workforce.workers[worker]
+            && worker.thread == thread
+            && let Some(running) = &mut worker.running
+            && running.stuck
+        {
+            running.detail = Some(detail.into());
+        }
+    }
+}
+
+fn since(at: Instant, now: Instant) -> Duration {
+    now.saturating_duration_since(at)
+}

@@ -1,0 +1,53 @@
+//! What a worker works on: the thing itself and the closures that go with it.
+
+use std::any::Any;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::outcome::{Event, Proof};
+use super::reservation::Reservation;
+use crate::error::Result;
+
+/// Something that can be released.
+///
+/// Dropping it must release whatever is left. The queue drops it on a worker, under no lock; only a
+/// resource that goes back to its owner is dropped elsewhere.
+pub(crate) trait Resource: Any + Send {
+    /// One attempt. Called again only after an error that may pass.
+    fn release(&mut self) -> Result<Proof>;
+
+    /// The path that a failure is reported with, where the label does not say it.
+    fn path(&self) -> Option<&Path> {
+        None
+    }
+}
+
+/// The workers that a release goes to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Lane {
+    /// One worker, for what only closes: more are slower, the kernel serialises them.
+    Native = 0,
+    /// A few workers, for what may block.
+    Blocking = 1,
+}
+
+/// Called on the notify thread with the terminal event, before the subscribers.
+pub(crate) type Hook = Arc<dyn Fn(&Event) + Send + Sync>;
+/// The host's clean-up that runs before the release, on the blocking lane.
+pub(crate) type BeforeRelease = Box<dyn FnMut() -> Result<()> + Send>;
+/// Takes back what was cancelled.
+pub(crate) type Reclaim = Box<dyn FnOnce(Reservation, Box<dyn Resource>) + Send>;
+
+/// Everything that belongs to one release besides its resource.
+#[derive(Default)]
+pub(crate) struct Attachments {
+    pub(crate) hook: Option<Hook>,
+    pub(crate) before_release: Option<BeforeRelease>,
+    pub(crate) reclaim: Option<Reclaim>,
+}
+
+impl Attachments {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.hook.is_none() && self.before_release.is_none() && self.reclaim.is_none()
+    }
+}

@@ -1,0 +1,312 @@
+//! Everything a queue knows, under one mutex. The transitions are plain functions of the state and
+//! the time; they wake nobody, call nobody and drop nothing foreign, but say what has to be done
+//! once the mutex is free.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc as Label;
+use std::time::Instant;
+
+use super::failed::{FailedEntry, FailedList};
+use super::lane::LaneState;
+use super::list::{Chain, List};
+use super::options::QueueOptions;
+use super::outcome::{Event, Kind, Outcome, Ticket};
+use super::resource::{Attachments, Hook, Lane, Resource};
+use super::retry::Jitter;
+use super::ring::Ring;
+use super::slot::{Phase, Slots};
+use super::stats::Stats;
+use super::workforce::Workforce;
+use crate::error::{Error, Result, Status};
+
+/// Who has to be woken once the mutex is free.
+#[derive(Default)]
+pub(crate) struct Wakes {
+    /// How many sleeping workers of each lane.
+    pub(crate) workers: [u32; 2],
+    pub(crate) timer: bool,
+    pub(crate) notifier: bool,
+    /// Threads that wait for one ticket.
+    pub(crate) waiters: bool,
+    /// Threads that wait for many releases or for the end of the queue's threads.
+    pub(crate) watchers: bool,
+    pub(crate) event_fd: bool,
+}
+
+/// An outcome on its way to the callbacks.
+pub(crate) struct Notice {
+    pub(crate) event: Event,
+    pub(crate) hook: Option<Hook>,
+}
+
+/// What is no release any more and only has to be dropped, on a worker.
+pub(crate) struct Remains {
+    pub(crate) ticket: Option<Ticket>,
+    pub(crate) kind: Kind,
+    pub(crate) label: Label<str>,
+    pub(crate) resource: Option<Box<dyn Resource>>,
+    pub(crate) attachments: Attachments,
+}
+
+pub(crate) struct State {
+    pub(crate) options: QueueOptions,
+    pub(crate) slots: Slots,
+    pub(crate) lanes: [LaneState; 2],
+    pub(crate) workforce: Workforce,
+    pub(crate) outstanding: List,
+    /// When which slot (with which generation) is tried again.
+    pub(crate) retries: BinaryHeap<Reverse<(Instant, u32, u64)>>,
+    pub(crate) remains: VecDeque<Remains>,
+    pub(crate) failed: FailedList,
+    pub(crate) ring: Ring,
+    pub(crate) notices: VecDeque<Notice>,
+    pub(crate) subscribers: usize,
+    /// Cancelled releases whose owner is just getting them back.
+    pub(crate) cancelling: u32,
+    /// Abandoned releases that a worker still is at.
+    pub(crate) left: u64,
+    /// Threads that wait for everything up to a number of submissions.
+    pub(crate) watchers: Vec<u64>,
+    /// Submissions so far.
+    pub(crate) serial: u64,
+    /// Nothing new is reserved.
+    pub(crate) closed: bool,
+    /// Nobody will ask for anything any more: failed releases are not kept, threads end once
+    /// nothing is left to do.
+    pub(crate) sealed: bool,
+    pub(crate) totals: Stats,
+    pub(crate) jitter: Jitter,
+    pub(crate) notifier_asleep: bool,
+    pub(crate) notifier_busy: bool,
+    pub(crate) wakes: Wakes,
+}
+
+impl State {
+    /// Outcomes that can be asked for after their place is used again.
+    const REMEMBERED: usize = 4096;
+
+    pub(crate) fn new(options: QueueOptions, seed: u64) -> State {
+        let capacity = options.capacity as usize;
+        State {
+            slots: Slots::new(capacity, State::REMEMBERED),
+            lanes: [Lane::Native, Lane::Blocking].map(|lane| LaneState::new(options.workers(lane))),
+            workforce: Workforce::new(
+                (1 + options.blocking_workers + options.replacement_workers) as usize,
+            ),
+            outstanding: List::new(Chain::Outstanding),
+            retries: BinaryHeap::new(),
+            remains: VecDeque::new(),
+            failed: FailedList::new(),
+            ring: Ring::new(options.event_capacity.max(1) as usize),
+            notices: VecDeque::new(),
+            subscribers: 0,
+            cancelling: 0,
+            left: 0,
+            watchers: Vec::new(),
+            serial: 0,
+            closed: false,
+            sealed: false,
+            totals: Stats {
+                capacity: u64::from(options.capacity),
+                ..Stats::default()
+            },
+            jitter: Jitter::new(seed),
+            notifier_asleep: false,
+            notifier_busy: false,
+            wakes: Wakes::default(),
+            options,
+        }
+    }
+
+    /// Takes a place.
+    pub(crate) fn reserve(&mut self, kind: Kind, label: Label<str>) -> Result<(u32, Ticket)> {
+        if self.closed {
+            return Err(Error::closed("the release queue is closed"));
+        }
+        if self.notices.len() >= self.options.capacity as usize {
+            return Err(Error::new(
+                Status::Full,
+                "the release queue is full: a callback holds up the outcomes of as many releases",
+            ));
+        }
+        let Some(index) = self.slots.take() else {
+            return Err(Error::new(
+                Status::Full,
+                format!(
+                    "the release queue is full: all {} places are taken",
+                    self.options.capacity
+                ),
+            ));
+        };
+        let slot = &mut self.slots[index];
+        slot.phase = Phase::Reserved;
+        slot.kind = kind;
+        slot.label = Some(label);
+        slot.renew();
+        Ok((index, slot.ticket(index)))
+    }
+
+    /// Gives back a place that nothing was submitted to.
+    pub(crate) fn give_back(&mut self, index: u32, now: Instant) {
+        if self.slots[index].phase == Phase::Announced {
+            self.conclude(index, Outcome::Abandoned, now);
+        }
+        self.slots.free(index);
+        self.look_for_the_end();
+    }
+
+    /// The release was asked for, the submit follows with the end of the last use. Nothing happens
+    /// if it was quicker.
+    pub(crate) fn announce(&mut self, ticket: Ticket, now: Instant) {
+        let Some(slot) = self.slots.all().get_mut(ticket.index()) else {
+            return;
+        };
+        let index = ticket.index() as u32;
+        if slot.phase == Phase::Reserved && slot.ticket(index) == ticket {
+            slot.phase = Phase::Announced;
+            self.admit(index, now);
+        }
+    }
+
+    /// Counts a release in, in the order of the releases asked for.
+    fn admit(&mut self, index: u32, now: Instant) {
+        self.serial += 1;
+        let slot = &mut self.slots[index];
+        slot.serial = self.serial;
+        slot.submitted = Some(now);
+        self.outstanding.push_back(self.slots.all(), index);
+        self.totals.adds += 1;
+    }
+
+    /// Gives back a place and has what it was for dropped by a worker.
+    pub(crate) fn discard(
+        &mut self,
+        index: u32,
+        resource: Option<Box<dyn Resource>>,
+        attachments: Attachments,
+        now: Instant,
+    ) {
+        let slot = &mut self.slots[index];
+        let remains = Remains {
+            ticket: None,
+            kind: slot.kind,
+            label: slot.label.take().unwrap_or_else(|| "".into()),
+            resource,
+            attachments,
+        };
+        self.bury(remains, now);
+        self.give_back(index, now);
+    }
+
+    /// Queues the release. It allocates nothing and can't fail: everything it needs was made with
+    /// the reservation.
+    pub(crate) fn submit(
+        &mut self,
+        index: u32,
+        lane: Lane,
+        resource: Box<dyn Resource>,
+        attachments: Attachments,
+        now: Instant,
+    ) -> Ticket {
+        let slot = &mut self.slots[index];
+        let ticket = slot.ticket(index);
+        match slot.phase {
+            Phase::Announced => {}
+            Phase::Forfeited => {
+                self.discard(index, Some(resource), attachments, now);
+                return ticket;
+            }
+            _ => self.admit(index, now),
+        }
+        let slot = &mut self.slots[index];
+        slot.lane = lane;
+        slot.resource = Some(resource);
+        slot.attachments = attachments;
+        self.enqueue(index, now);
+        ticket
+    }
+
+    /// Puts a slot into the queue of its next step.
+    pub(crate) fn enqueue(&mut self, index: u32, now: Instant) {
+        let slot = &mut self.slots[index];
+        slot.phase = Phase::Queued;
+        let lane = slot.next_lane();
+        self.lanes[lane as usize]
+            .queue
+            .push_back(self.slots.all(), index);
+        self.call_worker(lane, now);
+    }
+
+    /// Hands something to the workers only to be dropped.
+    pub(crate) fn bury(&mut self, remains: Remains, now: Instant) {
+        self.remains.push_back(remains);
+        self.call_worker(Lane::Blocking, now);
+    }
+
+    /// Queues a failed release again, in a new place and under a new ticket.
+    pub(crate) fn retry_failed(&mut self, ticket: Ticket, now: Instant) -> Result<Ticket> {
+        let position = self.failed.position(ticket)?;
+        let label = self.failed.label(position);
+        let (index, _) = self.reserve(self.failed.kind(position), label)?;
+        let FailedEntry {
+            lane,
+            resource,
+            hook,
+            ..
+        } = self.failed.remove(position);
+        let attachments = Attachments {
+            hook,
+            ..Attachments::default()
+        };
+        Ok(self.submit(index, lane, resource, attachments, now))
+    }
+
+    /// Takes a failed release off the list and has it dropped.
+    pub(crate) fn forget_failed(&mut self, ticket: Ticket, now: Instant) -> Result<()> {
+        let position = self.failed.position(ticket)?;
+        let remains = self.failed.remove(position).into_remains();
+        self.bury(remains, now);
+        Ok(())
+    }
+
+    /// Refuses reservations from now on.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Nobody will ask any more: lets the threads end when all is done.
+    pub(crate) fn seal(&mut self, now: Instant) {
+        self.closed = true;
+        self.sealed = true;
+        while let Some(entry) = self.failed.remove_oldest() {
+            self.bury(entry.into_remains(), now);
+        }
+        self.look_for_the_end();
+    }
+
+    /// Whether the queue's threads have nothing left to do, ever.
+    pub(crate) fn is_over(&self) -> bool {
+        self.sealed && self.slots.live() == 0 && self.remains.is_empty()
+    }
+
+    /// Wakes every thread of the queue when that was the last of its work.
+    pub(crate) fn look_for_the_end(&mut self) {
+        if self.is_over() {
+            for (lane, wakes) in self.lanes.iter_mut().zip(&mut self.wakes.workers) {
+                *wakes += lane.wake_all();
+            }
+            self.workforce.wake_timer(&mut self.wakes);
+            self.wakes.notifier = true;
+        }
+    }
+
+    /// Whether everything submitted up to the given number of submissions has ended.
+    pub(crate) fn is_past(&self, serial: u64) -> bool {
+        self.cancelling == 0
+            && self
+                .outstanding
+                .first()
+                .is_none_or(|first| self.slots[first].serial > serial)
+    }
+}

@@ -1,0 +1,154 @@
+use super::*;
+
+/// A queue whose native lane is held up until the sender is dropped.
+fn held_up() -> (ReleaseQueue, mpsc::Sender<()>) {
+    let queue = queue();
+    let (resource, _, end, begun) = hanging();
+    submit(&queue, Lane::Native, resource);
+    begun.recv().unwrap();
+    (queue, end)
+}
+
+#[test]
+fn a_cancelled_release_goes_back_to_its_owner_and_can_be_submitted_again() {
+    let (queue, end) = held_up();
+    let (resource, record) = scripted(verified);
+    let returned = Arc::new(Mutex::new(None));
+    let owner = returned.clone();
+    let mut reservation = queue.reserve(Kind::Chroot, "taken back").unwrap();
+    reservation.set_reclaim(Box::new(move |reservation, resource| {
+        *lock(&owner) = Some((reservation, resource));
+    }));
+    let ticket = reservation.submit(Lane::Native, resource);
+    queue.cancel(ticket).unwrap();
+    let event = queue.wait(ticket, Some(soon())).unwrap();
+    assert_eq!(event.outcome, Outcome::Cancelled);
+    assert_eq!((event.attempts, event.worked), (0, Duration::ZERO));
+    assert_eq!(
+        queue.cancel(ticket).unwrap_err().status(),
+        Status::InvalidState
+    );
+    let (reservation, resource) = lock(&returned).take().unwrap();
+    assert_ne!(reservation.ticket(), ticket);
+    let again = reservation.submit(Lane::Native, resource);
+    drop(end);
+    let event = queue.wait(again, Some(soon())).unwrap();
+    assert_eq!(event.outcome, Outcome::Released(Proof::Verified));
+    // The cancelled ticket still is what it was.
+    assert_eq!(
+        queue.wait(ticket, None).unwrap().outcome,
+        Outcome::Cancelled
+    );
+    assert_eq!((record.attempts(), record.drops()), (1, 1));
+    assert_eq!(
+        queue.cancel(again).unwrap_err().status(),
+        Status::InvalidState
+    );
+    let unknown = queue.cancel(Ticket::from_raw(5)).unwrap_err();
+    assert_eq!(unknown.status(), Status::NotFound);
+    close(&queue);
+}
+
+#[test]
+fn a_release_that_runs_or_was_tried_can_not_be_cancelled() {
+    let queue = queue_with(|options| {
+        options.retry.first_pause = Duration::from_secs(30);
+        options.retry.longest_pause = Duration::from_secs(30);
+    });
+    let (resource, _, end, begun) = hanging();
+    let running = submit(&queue, Lane::Native, resource);
+    begun.recv().unwrap();
+    assert_eq!(
+        queue.cancel(running).unwrap_err().status(),
+        Status::InvalidState
+    );
+    drop(end);
+    queue.wait(running, Some(soon())).unwrap();
+    let (resource, record) = scripted(|_| Err(errno(libc::EBUSY)));
+    let retrying = submit(&queue, Lane::Native, resource);
+    until("it waits for its second attempt", || {
+        let report = queue.report();
+        report
+            .items
+            .iter()
+            .any(|item| item.state == ReleaseState::Retrying)
+    });
+    assert_eq!(
+        queue.cancel(retrying).unwrap_err().status(),
+        Status::InvalidState
+    );
+    // Nobody waits for the second attempt: closing abandons it, and a worker destroys it.
+    let report = queue.close(Instant::now()).unwrap();
+    assert_eq!((report.abandoned, report.remaining), (1, 1));
+    assert_eq!(report.items[0].os_error, libc::EBUSY);
+    until("destroyed", || record.drops() == 1);
+    assert!(!record.was_on_this_thread());
+}
+
+#[test]
+fn without_an_owner_a_cancelled_resource_is_destroyed_by_a_worker() {
+    let (queue, end) = held_up();
+    let (resource, record) = scripted(verified);
+    let ticket = submit(&queue, Lane::Native, resource);
+    queue.cancel(ticket).unwrap();
+    until("dropped", || record.drops() == 1);
+    assert_eq!(record.attempts(), 0);
+    assert!(!record.was_on_this_thread());
+    drop(end);
+    close(&queue);
+}
+
+#[test]
+fn a_job_that_is_taken_back_can_be_submitted_again() {
+    let queue = queue_with(|options| options.blocking_workers = 1);
+    let (resource, _, end, begun) = hanging();
+    submit(&queue, Lane::Blocking, resource);
+    begun.recv().unwrap();
+    let runs = Arc::new(AtomicU32::new(0));
+    let count = runs.clone();
+    let job = queue.reserve_job("job", move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    });
+    let job = job.unwrap();
+    for _ in 0..3 {
+        let ticket = job.submit().unwrap();
+        job.cancel().unwrap();
+        assert_eq!(job.ticket(), None);
+        assert_eq!(
+            queue.wait(ticket, None).unwrap().outcome,
+            Outcome::Cancelled
+        );
+    }
+    let ticket = job.submit().unwrap();
+    drop(end);
+    let event = queue.wait(ticket, Some(soon())).unwrap();
+    assert_eq!(event.outcome, Outcome::Released(Proof::Unverified));
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    assert_eq!(queue.stats().cancelled, 3);
+    close(&queue);
+}
+
+#[test]
+fn cancelling_races_with_workers_and_every_release_still_ends_once() {
+    let queue = queue();
+    let (mut cancelled, mut released) = (0, 0);
+    for _ in 0..2_000 {
+        let (resource, record) = scripted(verified);
+        let ticket = submit(&queue, Lane::Native, resource);
+        let taken_back = queue.cancel(ticket).is_ok();
+        let event = queue.wait(ticket, Some(soon())).unwrap();
+        match event.outcome {
+            Outcome::Cancelled => cancelled += 1,
+            Outcome::Released(_) => released += 1,
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(taken_back, event.outcome == Outcome::Cancelled);
+        until("dropped", || record.drops() == 1);
+        assert_eq!(record.attempts() == 0, taken_back);
+    }
+    let stats = queue.stats();
+    assert_eq!((stats.cancelled, stats.released), (cancelled, released));
+    assert_eq!(cancelled + released, 2_000);
+    close(&queue);
+}

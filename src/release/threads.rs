@@ -1,0 +1,143 @@
+//! The queue's threads: who they are, how they start, what they do between their waits.
+
+use std::cell::Cell;
+use std::time::Instant;
+
+use super::resource::Lane;
+use super::shared::Shared;
+use super::subscribers::{Calls, Subscribers};
+use super::worker::{drop_caught, work};
+use crate::error::Result;
+use crate::gate::supervisor::Supervisor;
+use crate::kernel::hung;
+use crate::kernel::process::ProcRoot;
+use crate::sync::Arc;
+
+thread_local! {
+    /// The queue that this thread works for.
+    static INSIDE: Cell<*const Shared> = const { Cell::new(std::ptr::null()) };
+    /// The queue that this thread submits many things to.
+    static QUIET: Cell<*const Shared> = const { Cell::new(std::ptr::null()) };
+}
+
+/// Whether the calling thread belongs to this queue.
+pub(super) fn is_inside(shared: &Arc<Shared>) -> bool {
+    INSIDE.get() == Arc::as_ptr(shared)
+}
+
+/// Whether the calling thread is about to submit more to this queue.
+pub(super) fn is_quiet(shared: &Arc<Shared>) -> bool {
+    QUIET.get() == Arc::as_ptr(shared)
+}
+
+/// Runs `submits` without waking anybody for each of them, and wakes at its end.
+pub(super) fn quietly<R>(shared: &Arc<Shared>, submits: impl FnOnce() -> R) -> R {
+    struct End<'a>(&'a Arc<Shared>, *const Shared);
+
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            QUIET.set(self.1);
+            self.0.with(|_| ());
+        }
+    }
+
+    let _end = End(shared, QUIET.replace(Arc::as_ptr(shared)));
+    submits()
+}
+
+/// Starts the threads that a queue always has. Those that a failure leaves behind end when the
+/// queue's handle is dropped.
+pub(super) fn start(
+    shared: &Arc<Shared>,
+    subscribers: &Arc<Subscribers>,
+    proc: &Arc<ProcRoot>,
+    supervisor: &Supervisor,
+) -> Result<()> {
+    if let Some(worker) = shared.with(|state| state.hire(Lane::Native)) {
+        start_worker(shared, supervisor, worker, Lane::Native)?;
+    }
+    let notify = {
+        let (shared, subscribers) = (shared.clone(), subscribers.clone());
+        move || notify(&shared, &subscribers)
+    };
+    let time = {
+        let (shared, proc, supervisor) = (shared.clone(), proc.clone(), supervisor.clone());
+        move || time(&shared, &proc, &supervisor)
+    };
+    start_thread(shared, supervisor, "nsgate-notify", notify)?;
+    start_thread(shared, supervisor, "nsgate-timer", time)
+}
+
+fn start_thread(
+    shared: &Arc<Shared>,
+    supervisor: &Supervisor,
+    name: &'static str,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<()> {
+    shared.with(|state| state.workforce.threads += 1);
+    let inside = shared.clone();
+    let body = move || {
+        INSIDE.set(Arc::as_ptr(&inside));
+        body();
+    };
+    let started = supervisor.spawn(name, Box::new(body));
+    if started.is_err() {
+        shared.with(|state| state.thread_ended());
+    }
+    started
+}
+
+fn start_worker(
+    shared: &Arc<Shared>,
+    supervisor: &Supervisor,
+    worker: usize,
+    lane: Lane,
+) -> Result<()> {
+    let name = match lane {
+        Lane::Native => "nsgate-native",
+        Lane::Blocking => "nsgate-blocking",
+    };
+    let inside = shared.clone();
+    let body = move || {
+        INSIDE.set(Arc::as_ptr(&inside));
+        work(&inside, lane, worker);
+    };
+    let started = supervisor.spawn(name, Box::new(body));
+    if started.is_err() {
+        shared.with(|state| state.hire_failed(worker, Instant::now()));
+    }
+    started
+}
+
+/// The timer: repeats what is due, finds stuck workers, starts workers.
+fn time(shared: &Arc<Shared>, proc: &ProcRoot, supervisor: &Supervisor) {
+    while let Some(chores) = shared.next_chores() {
+        for (worker, lane) in chores.hire {
+            // Without a thread to be had, the timer tries again after a pause.
+            let _ = start_worker(shared, supervisor, worker, lane);
+        }
+        for (worker, thread) in chores.inspect {
+            let detail = hung::describe(proc, thread);
+            shared.with(|state| state.describe_stuck(worker, thread, &detail));
+        }
+    }
+}
+
+/// The notify thread: hands outcomes to hooks and subscribers.
+fn notify(shared: &Shared, subscribers: &Subscribers) {
+    let budget = shared.with_quietly(|state| state.options.callback_budget);
+    while let Some(notice) = shared.next_notice() {
+        let mut calls = Calls::default();
+        if let Some(hook) = notice.hook {
+            calls.call(budget, || hook(&notice.event));
+            let _ = drop_caught(hook);
+        }
+        subscribers.call(&notice.event, budget, &mut calls);
+        if calls.slow + calls.panics > 0 {
+            shared.with(|state| {
+                state.totals.slow_callbacks += calls.slow;
+                state.totals.subscriber_panics += calls.panics;
+            });
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The release of a mount in the process's namespace.
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::outcome::Proof;
+use super::proof::MountProof;
+use super::resource::Resource;
+use crate::error::{Error, Result, Status};
+use crate::kernel::process::{self, ProcRoot};
+use crate::kernel::unmount::{self as kernel, Mount, MountIdentity};
+
+/// How [`crate::ReleaseQueue::reserve_unmount`] goes about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct UnmountOptions {
+    /// Detach the mount (MNT_DETACH) when half of the attempts found it busy. It then leaves the
+    /// namespace at once and goes away when its last user does; the proof says whether it is gone.
+    pub detach: bool,
+}
+
+pub(super) struct Unmount {
+    proc: Arc<ProcRoot>,
+    proof: MountProof,
+    path: PathBuf,
+    mount: MountIdentity,
+    /// Attempts before the mount is detached; `None`: it never is.
+    plain_attempts: Option<u32>,
+    attempts: u32,
+}
+
+impl Unmount {
+    pub(super) fn new(
+        proc: Arc<ProcRoot>,
+        proof: MountProof,
+        path: &Path,
+        options: UnmountOptions,
+        attempts: u32,
+    ) -> Result<Unmount> {
+        let place = |link| process::place(proc.open_at(link, libc::O_RDONLY)?.as_fd());
+        if place(c"thread-self/ns/mnt")? != place(c"self/ns/mnt")? {
+            return Err(Error::new(
+                Status::InvalidState,
+                "this thread is in another mount namespace than the queue's workers",
+            ));
+        }
+        Ok(Unmount {
+            mount: kernel::identify(path)?,
+            proc,
+            proof,
+            path: path.to_owned(),
+            plain_attempts: options.detach.then_some((attempts / 2).max(1)),
+            attempts: 0,
+        })
+    }
+
+    fn detach(&self, mount: &Mount) -> Result<Proof> {
+        // The descriptor is closed before the look: it must not be what holds the mount.
+        let mark = kernel::open(mount, self.mount)
+            .ok()
+            .and_then(|root| self.proof.mark(root.as_fd()));
+        kernel::unmount(&self.proc, mount, true)?;
+        Ok(self.proof.outcome(mark))
+    }
+}
+
+impl Resource for Unmount {
+    fn release(&mut self) -> Result<Proof> {
+        self.attempts += 1;
+        let mounts = kernel::mounts(&self.proc)?;
+        let doomed = kernel::deepest_first(&mounts, self.mount.id);
+        let Some(last) = doomed.last() else {
+            // Somebody else unmounted it.
+            return Ok(Proof::Verified);
+        };
+        if !kernel::is_same(last, self.mount)? {
+            return Ok(Proof::Verified);
+        }
+        if self
+            .plain_attempts
+            .is_some_and(|plain| self.attempts > plain)
+        {
+            return self.detach(last);
+        }
+        for mount in doomed {
+            if let Err(error) = kernel::unmount(&self.proc, mount, false) {
+                let gone = !kernel::mounts(&self.proc)?
+                    .iter()
+                    .any(|now| now.id == mount.id);
+                if !gone {
+                    return Err(error);
+                }
+            }
+        }
+        // A plain unmount succeeds only when nobody uses the mount.
+        Ok(Proof::Verified)
+    }
+
+    fn path(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+}
