@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"syscall"
 	"time"
-	"unsafe"
 )
 
 // screen shows what goes on: on a terminal in one line that is overwritten, elsewhere in a plain line
@@ -24,9 +22,9 @@ type screen struct {
 }
 
 func newScreen(file *os.File) *screen {
-	var settings syscall.Termios
-	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, file.Fd(), syscall.TCGETS, uintptr(unsafe.Pointer(&settings)))
-	terminal := errno == 0 && os.Getenv("TERM") != "dumb"
+	// /dev/null is a character device too, but nobody reads what it is told.
+	info, err := file.Stat()
+	terminal := err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
 	return &screen{file: file, terminal: terminal, color: terminal && os.Getenv("NO_COLOR") == ""}
 }
 
@@ -97,7 +95,6 @@ const (
 	bold   = "1"
 	red    = "31"
 	green  = "32"
-	dimmed = "2"
 )
 
 // paintText gives a text a look, on a terminal.

@@ -49,7 +49,7 @@ func fillVolume(root, hostname string) error {
 		"usr/lib/sandbox/config.json": "{}\n",
 	}
 	for _, project := range []string{"alpha", "beta", "gamma"} {
-		for i := range 4 {
+		for i := range 2 {
 			path := fmt.Sprintf("home/user/projects/%s/src/module%d/main.go", project, i)
 			files[path] = "package main\n\nfunc main() {}\n"
 		}
