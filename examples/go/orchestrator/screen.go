@@ -91,10 +91,10 @@ func (s *screen) done() {
 
 // The looks of a text.
 const (
-	plain  = ""
-	bold   = "1"
-	red    = "31"
-	green  = "32"
+	plain = ""
+	bold  = "1"
+	red   = "31"
+	green = "32"
 )
 
 // paintText gives a text a look, on a terminal.
