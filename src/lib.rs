@@ -1,5 +1,7 @@
 //! Mount namespaces, chroots and an asynchronous release queue for hosts that run many sandboxes.
 
+#[cfg(not(loom))]
+mod capi;
 mod chroot;
 mod error;
 mod gate;
@@ -12,6 +14,9 @@ mod rundown;
 mod sandbox;
 mod subscriber;
 mod sync;
+#[cfg(all(test, loom))]
+#[path = "capi/word.rs"]
+mod word;
 
 pub use chroot::{
     Chroot, ChrootOptions, DirEntry, FileKind, FileStat, FileSystemStat, FileTime, OpenOptions,

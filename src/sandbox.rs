@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use crate::error::{Error, Result, Status};
 use crate::gate::Gate;
+use crate::release::ReleaseQueue;
 use crate::subscriber::{SubscriberList, SubscriberStats, Subscription, waits};
 use crate::sync::{Condvar, Mutex, lock};
 
@@ -23,6 +24,7 @@ mod life;
 mod observer;
 mod turn;
 
+pub(crate) use life::WeakSandbox;
 pub use life::{Network, Sandbox, State};
 pub use observer::Subscriber;
 
@@ -71,6 +73,7 @@ pub struct SandboxMap<T: Send + Sync + 'static> {
 struct Owner<T: Send + Sync + 'static>(Arc<Shared<T>>);
 
 struct Shared<T: Send + Sync + 'static> {
+    releases: ReleaseQueue,
     index: RwLock<Index<T>>,
     subscribers: SubscriberList<dyn Observer<T>>,
     idle: Mutex<()>,
@@ -81,6 +84,7 @@ impl<T: Send + Sync + 'static> SandboxMap<T> {
     /// An empty map. Its subscribers are measured against the gate's `callback_budget`.
     pub fn new(gate: &Gate) -> SandboxMap<T> {
         let shared = Arc::new(Shared {
+            releases: gate.releases().clone(),
             index: RwLock::new(Index::new()),
             subscribers: SubscriberList::new(gate.options().callback_budget),
             idle: Mutex::new(()),

@@ -14,6 +14,8 @@ pub(super) struct Attachments {
     list: Vec<Attachment>,
     /// How many were handed over from here and have not come to their end.
     handed_over: usize,
+    /// The handles of these.
+    kept: Vec<Attachment>,
     closed: bool,
 }
 
@@ -44,6 +46,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
     }
 
     /// As [`attach`](Sandbox::attach), for a job: the host's own work, a descriptor or an unmount.
+    /// INVALID_STATE: the job was submitted.
     pub fn attach_job(&self, job: &Job) -> Result<()> {
         self.attach_resource(Resource::Job(job.clone()))
     }
@@ -90,6 +93,22 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         Ok(())
     }
 
+    /// Hands over what [`Attachments::close`] gave, under no lock. The handles are kept until the last
+    /// of it has ended: to drop them is work, and not the caller's.
+    pub(super) fn hand_over(&self, attachments: Vec<Attachment>) {
+        if attachments.is_empty() {
+            return;
+        }
+        self.shared().releases.submit_together(|| {
+            for attachment in &attachments {
+                // CLOSED: somebody else released it, and its end comes all the same.
+                let _ = attachment.resource.submit();
+            }
+        });
+        let ended = self.inner().attachments.keep(attachments);
+        drop(ended);
+    }
+
     /// On the notify thread; again when a release that had failed is retried.
     fn attachment_ended(&self, mark: &Mark, event: &Event) {
         let ended = self.inner().attachments.end(mark);
@@ -101,7 +120,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
 }
 
 impl Attachments {
-    /// Takes nothing more; what there was is the caller's to [`submit`], without the life's lock.
+    /// Takes nothing more; what there was is the caller's to hand over, without the life's lock.
     pub(super) fn close(&mut self) -> Vec<Attachment> {
         self.closed = true;
         let list = std::mem::take(&mut self.list);
@@ -109,28 +128,31 @@ impl Attachments {
         list
     }
 
-    /// Counts an attachment as ended, once; gives it back if it was not handed over from here.
-    fn end(&mut self, mark: &Mark) -> Option<Attachment> {
-        if mark.0.swap(true, Relaxed) {
-            return None;
+    /// Keeps what was handed over until the last of it ends, unless it has.
+    fn keep(&mut self, attachments: Vec<Attachment>) -> Vec<Attachment> {
+        match self.handed_over {
+            0 => attachments,
+            _ => std::mem::replace(&mut self.kept, attachments),
         }
-        let Some(place) = self.place(|one| Arc::ptr_eq(&one.mark.0, &mark.0)) else {
-            self.handed_over -= 1;
-            return None;
-        };
-        Some(self.list.swap_remove(place))
+    }
+
+    /// Counts an attachment as ended, once; gives back what is not needed any more.
+    fn end(&mut self, mark: &Mark) -> Vec<Attachment> {
+        if mark.0.swap(true, Relaxed) {
+            return Vec::new();
+        }
+        if let Some(place) = self.place(|one| Arc::ptr_eq(&one.mark.0, &mark.0)) {
+            return vec![self.list.swap_remove(place)];
+        }
+        self.handed_over -= 1;
+        match self.handed_over {
+            0 => std::mem::take(&mut self.kept),
+            _ => Vec::new(),
+        }
     }
 
     fn place(&self, is_it: impl FnMut(&Attachment) -> bool) -> Option<usize> {
         self.list.iter().position(is_it)
-    }
-}
-
-/// Hands everything over to the release queue.
-pub(super) fn submit(attachments: Vec<Attachment>) {
-    for attachment in attachments {
-        // CLOSED: somebody else released it, and its end comes all the same.
-        let _ = attachment.resource.submit();
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::Shared;
-use super::attachment::{Attachment, Attachments, submit};
+use super::attachment::{Attachment, Attachments};
 use super::index::Index;
 use super::turn::{Call, Change, Delivery, Turn};
 use crate::error::{Error, Result, Status};
@@ -69,7 +69,21 @@ pub enum Network {
     Released,
 }
 
+/// A handle of a life that does not keep it.
+pub(crate) struct WeakSandbox<T: Send + Sync + 'static>(Weak<Life<T>>);
+
+impl<T: Send + Sync + 'static> WeakSandbox<T> {
+    /// None when the life is gone.
+    pub(crate) fn upgrade(&self) -> Option<Sandbox<T>> {
+        self.0.upgrade().map(Sandbox)
+    }
+}
+
 impl<T: Send + Sync + 'static> Sandbox<T> {
+    pub(crate) fn downgrade(&self) -> WeakSandbox<T> {
+        WeakSandbox(Arc::downgrade(&self.0))
+    }
+
     pub(super) fn new(
         shared: Arc<Shared<T>>,
         sandbox_id: &str,
@@ -222,7 +236,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
                 .then(|| self.leave(&mut index, &mut inner))
         };
         if let Some(attached) = attached {
-            submit(attached);
+            self.hand_over(attached);
             self.0.shared.announce_idle();
         }
         Ok(true)
@@ -256,7 +270,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
             }
             (delivery, inner.attachments.close())
         };
-        submit(attached);
+        self.hand_over(attached);
         self.deliver(delivery, call);
         Ok(true)
     }
@@ -313,7 +327,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
                 .then(|| self.leave(&mut index, &mut inner))
         };
         if let Some(attached) = attached {
-            submit(attached);
+            self.hand_over(attached);
             self.0.shared.announce_idle();
         }
     }
@@ -331,7 +345,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
             inner.left = true;
             inner.attachments.close()
         };
-        submit(attached);
+        self.hand_over(attached);
     }
 
     pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {

@@ -3,7 +3,9 @@
 #![allow(clippy::disallowed_methods, missing_docs)]
 
 mod chroot;
+mod differential;
 mod enter;
+mod escape;
 mod files;
 mod files_listing;
 mod files_open;
