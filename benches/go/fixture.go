@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fixture is the volume that is measured on: a tmpfs, mounted in the benchmark's own namespace.
-type fixture struct{ scratch string }
+// volumeFixture is the volume that is measured on: a tmpfs, mounted in the benchmark's own namespace.
+type volumeFixture struct{ scratch string }
 
 // depths are paths of one file at depth 1, 4 and 16, relative to the volume.
 var depths = []struct {
@@ -25,12 +25,12 @@ var depths = []struct {
 	{16, "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/file"},
 }
 
-func newFixture() (*fixture, error) {
+func newFixture() (*volumeFixture, error) {
 	scratch, err := os.MkdirTemp("", "nsgate-bench.")
 	if err != nil {
 		return nil, err
 	}
-	f := &fixture{scratch}
+	f := &volumeFixture{scratch}
 	if err := unix.Mount("tmpfs", scratch, "tmpfs", 0, ""); err != nil {
 		return nil, errors.Join(fmt.Errorf("mount of a tmpfs: %w", err), os.Remove(scratch))
 	}
@@ -40,7 +40,7 @@ func newFixture() (*fixture, error) {
 	return f, nil
 }
 
-func (f *fixture) fill() error {
+func (f *volumeFixture) fill() error {
 	for _, d := range depths {
 		path := filepath.Join(f.volume(), d.path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -71,11 +71,11 @@ func fill(directory string, count int) error {
 	return nil
 }
 
-func (f *fixture) volume() string { return filepath.Join(f.scratch, "volume") }
+func (f *volumeFixture) volume() string { return filepath.Join(f.scratch, "volume") }
 
 // fillMountTable adds bind mounts, on a mount of their own, until the namespace has count mounts, and
 // says how many it has.
-func (f *fixture) fillMountTable(count int) (int, error) {
+func (f *volumeFixture) fillMountTable(count int) (int, error) {
 	directory := filepath.Join(f.scratch, "elsewhere")
 	if err := os.Mkdir(directory, 0o755); err == nil {
 		if err := unix.Mount("tmpfs", directory, "tmpfs", 0, ""); err != nil {
@@ -106,7 +106,7 @@ func mounts() (int, error) {
 }
 
 // remove removes the directory on the host; the mounts end with the namespace.
-func (f *fixture) remove() error {
+func (f *volumeFixture) remove() error {
 	if err := unix.Unmount(f.scratch, unix.MNT_DETACH); err != nil {
 		return err
 	}
