@@ -57,12 +57,12 @@ fn submit(gate: &Gate) -> Outcome {
                 let count = jobs.len();
                 let started = Instant::now();
                 for job in jobs {
-                    sender.try_send(job).ok().expect("room");
+                    sender.try_send(job).expect("room");
                 }
                 samples.average(started.elapsed(), count);
                 for job in singles {
                     let started = Instant::now();
-                    sender.try_send(job).ok().expect("room");
+                    sender.try_send(job).expect("room");
                     samples.single(started.elapsed());
                 }
                 while !sender.is_empty() {
