@@ -24,22 +24,22 @@ func measureRun(gate *nsgate.Gate, f *volumeFixture) error {
 	if err != nil {
 		return err
 	}
-	compare("later Do", 41,
-		repeat(20, func() { check(chroot.Do(ctx, nothing)) }),
-		contender{"thread per chroot", repeat(20, func() { check(hop.Do(nothing)) }), show},
+	compare("later Do", 301,
+		repeat(2, func() { check(chroot.Do(ctx, nothing)) }),
+		contender{"thread per chroot", repeat(2, func() { check(hop.Do(nothing)) }), show},
 	)
 	if err := hop.Close(); err != nil {
 		return err
 	}
-	compare("open + first Do", 21,
-		each(20, func(int) func() {
+	compare("open + first Do", 101,
+		each(5, func(int) func() {
 			return func() {
 				c := must(gate.OpenChroot(f.volume(), nil))
 				check(c.Do(ctx, nothing))
 				check(c.Close())
 			}
 		}, func() { check(gate.Fence(ctx)) }),
-		contender{"thread per chroot", each(20, func(int) func() {
+		contender{"thread per chroot", each(5, func(int) func() {
 			return func() {
 				c := must(threadchroot.Open(f.volume(), threadchroot.Options{}))
 				check(c.Do(nothing))
@@ -58,13 +58,13 @@ func measureOpen(gate *nsgate.Gate, f *volumeFixture) error {
 	for _, d := range []struct {
 		mounts, rounds, theirs int
 		goal                   float64
-	}{{20, 21, 50, 40}, {2_000, 9, 5, 500}} {
+	}{{20, 101, 5, 40}, {2_000, 31, 1, 500}} {
 		count, err := f.fillMountTable(d.mounts)
 		if err != nil {
 			return err
 		}
 		compare(fmt.Sprintf("open + release, %d mounts", count), d.rounds,
-			each(200, func(int) func() {
+			each(20, func(int) func() {
 				return func() { check(must(gate.OpenChroot(f.volume(), nil)).Close()) }
 			}, func() { check(gate.Fence(context.Background())) }),
 			contender{"thread per chroot", func(s *samples) {

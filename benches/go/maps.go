@@ -15,7 +15,7 @@ import (
 	"nsgate.dev/benches/puremap"
 )
 
-const lives = 200
+const lives = 50
 
 // host is the value in both maps.
 type host struct{ id int }
@@ -108,7 +108,7 @@ func measureMap(gate *nsgate.Gate, f *volumeFixture) error {
 		life := m.registerPure(i)
 		return func() { must(life.MarkRunning(ctx)) }
 	}, m.clear)
-	compare("MarkRunning, 3 empty subscribers", 41, inserts(), contender{"pure Go map", pureInserts, show})
+	compare("MarkRunning, 3 empty subscribers", 301, inserts(), contender{"pure Go map", pureInserts, show})
 	measureEvent(ctx, gate, m)
 
 	for i := range lives {
@@ -116,14 +116,14 @@ func measureMap(gate *nsgate.Gate, f *volumeFixture) error {
 		m.registerPure(i)
 	}
 	next, nextPure := 0, 0
-	compare("look-up by address", 41,
-		repeat(400, func() {
+	compare("look-up by address", 301,
+		repeat(50, func() {
 			next++
 			if _, ok := m.ours.GetByAddress(address(next % lives)); !ok {
 				panic("not found")
 			}
 		}),
-		contender{"pure Go map", repeat(400, func() {
+		contender{"pure Go map", repeat(50, func() {
 			nextPure++
 			if _, ok := m.pure.FindByAddress(address(nextPure % lives)); !ok {
 				panic("not found")
@@ -149,7 +149,7 @@ func measureEvent(ctx context.Context, gate *nsgate.Gate, with *maps) {
 		}, m.clear)
 	}
 	withSubscribers, without := round(with), round(bare)
-	for range 41 {
+	for range 301 {
 		withSubscribers(&three)
 		without(&none)
 	}

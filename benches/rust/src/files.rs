@@ -15,7 +15,9 @@ use crate::bare;
 use crate::fixture::{DEPTHS, Fixture, c_path};
 use crate::measure::{Contender, Goal, compare};
 
-const ROUNDS: usize = 61;
+/// Many short batches rather than few long ones: most of them fit between two time slices of whatever
+/// else the machine does, so the median is of undisturbed ones.
+const ROUNDS: usize = 501;
 /// Rust's own cost on top of the system calls.
 const BARE: Goal = Goal::AtMost(1.15);
 
@@ -31,24 +33,24 @@ pub fn measure(gate: &Gate, fixture: &Fixture) -> Outcome {
         compare(
             &format!("open + close, depth {depth}"),
             ROUNDS,
-            Contender::repeat("nsgate", 200, || {
+            Contender::repeat("nsgate", 20, || {
                 chroot
                     .open_file(path, OpenOptions::new(libc::O_RDONLY))
                     .expect("open")
             }),
             vec![
                 (
-                    Contender::repeat("bare openat2", 200, || {
+                    Contender::repeat("bare openat2", 20, || {
                         bare::openat2(tree.as_fd(), &c_path, libc::O_RDONLY, 0).expect("open")
                     }),
                     BARE,
                 ),
                 (
-                    Contender::repeat("cap-std", 200, || dir.open(path).expect("open")),
+                    Contender::repeat("cap-std", 20, || dir.open(path).expect("open")),
                     Goal::Faster,
                 ),
                 (
-                    Contender::repeat("pathrs", 200, || {
+                    Contender::repeat("pathrs", 20, || {
                         root.open_subpath(path, OpenFlags::O_RDONLY).expect("open")
                     }),
                     Goal::Faster,
@@ -61,34 +63,34 @@ pub fn measure(gate: &Gate, fixture: &Fixture) -> Outcome {
         compare(
             &format!("stat, depth {depth}"),
             ROUNDS,
-            Contender::repeat("nsgate", 200, || chroot.stat(path).expect("stat")),
+            Contender::repeat("nsgate", 20, || chroot.stat(path).expect("stat")),
             vec![
                 (
-                    Contender::repeat("bare openat2 + fstat", 200, || {
+                    Contender::repeat("bare openat2 + fstat", 20, || {
                         bare::stat(tree.as_fd(), &c_path).expect("stat")
                     }),
                     BARE,
                 ),
                 (
-                    Contender::repeat("cap-std", 200, || dir.metadata(path).expect("stat")),
+                    Contender::repeat("cap-std", 20, || dir.metadata(path).expect("stat")),
                     Goal::Faster,
                 ),
                 (
-                    Contender::repeat("pathrs", 200, || pathrs_stat(&root, path)),
+                    Contender::repeat("pathrs", 20, || pathrs_stat(&root, path)),
                     Goal::Faster,
                 ),
             ],
         );
     }
-    for (name, count, batch) in [("hundred", 100, 20), ("ten-thousand", 10_000, 1)] {
+    for (name, count, rounds) in [("hundred", 100, ROUNDS), ("ten-thousand", 10_000, 31)] {
         let c_name = CString::new(name)?;
         compare(
             &format!("readdir of {count}"),
-            ROUNDS,
-            Contender::repeat("nsgate", batch, || read_dir(&chroot, name, count)),
+            rounds,
+            Contender::repeat("nsgate", 1, || read_dir(&chroot, name, count)),
             vec![
                 (
-                    Contender::repeat("bare getdents64", batch, || {
+                    Contender::repeat("bare getdents64", 1, || {
                         let entries = bare::read_dir(tree.as_fd(), &c_name).expect("readdir");
                         assert_eq!(entries.len(), count);
                         entries
@@ -96,7 +98,7 @@ pub fn measure(gate: &Gate, fixture: &Fixture) -> Outcome {
                     BARE,
                 ),
                 (
-                    Contender::repeat("cap-std", batch, || {
+                    Contender::repeat("cap-std", 1, || {
                         let entries: Vec<_> = dir
                             .read_dir(name)
                             .expect("readdir")
@@ -154,13 +156,13 @@ fn create_and_remove(
     compare(
         "create + close + remove, depth 4",
         ROUNDS,
-        Contender::repeat("nsgate", 100, || {
+        Contender::repeat("nsgate", 10, || {
             drop(chroot.create(name, 0o644).expect("create"));
             chroot.remove(name).expect("remove");
         }),
         vec![
             (
-                Contender::repeat("bare openat2 + unlinkat", 100, || {
+                Contender::repeat("bare openat2 + unlinkat", 10, || {
                     let flags = libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC;
                     drop(bare::openat2(tree, c"a/b/c/new", flags, 0o644).expect("create"));
                     let flags = libc::O_PATH | libc::O_DIRECTORY;
@@ -170,14 +172,14 @@ fn create_and_remove(
                 BARE,
             ),
             (
-                Contender::repeat("cap-std", 100, || {
+                Contender::repeat("cap-std", 10, || {
                     drop(dir.create(name).expect("create"));
                     dir.remove_file(name).expect("remove");
                 }),
                 Goal::Faster,
             ),
             (
-                Contender::repeat("pathrs", 100, || {
+                Contender::repeat("pathrs", 10, || {
                     use std::os::unix::fs::PermissionsExt;
                     let mode = std::fs::Permissions::from_mode(0o644);
                     drop(

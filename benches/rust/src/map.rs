@@ -138,7 +138,7 @@ impl Subscriber<()> for Empty {
 
 /// mark_running with three subscribers that do nothing, and with none: the difference is the events'.
 fn events(gate: &Gate) {
-    const LIVES: u64 = 500;
+    const LIVES: u64 = 100;
     let with = SandboxMap::<()>::new(gate);
     let without = SandboxMap::<()>::new(gate);
     for name in ["limiter", "metrics", "volumes"] {
@@ -169,7 +169,7 @@ fn events(gate: &Gate) {
     };
     compare(
         "mark_running, 3 empty subscribers",
-        61,
+        301,
         Contender::new("nsgate", |samples| round(&with, samples)),
         vec![(
             Contender::new("no subscriber", |samples| round(&without, samples)),

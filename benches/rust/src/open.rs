@@ -9,7 +9,7 @@ use crate::bare;
 use crate::fixture::{Fixture, Place, c_path};
 use crate::measure::{Contender, Goal, Samples, compare};
 
-const BATCH: usize = 200;
+const BATCH: usize = 20;
 
 pub fn measure(gate: &Gate, fixture: &Fixture) -> Outcome {
     let volume = fixture.volume();
@@ -26,7 +26,7 @@ pub fn measure(gate: &Gate, fixture: &Fixture) -> Outcome {
         };
         compare(
             &format!("open + release, {mounts} mounts{remark}"),
-            41,
+            301,
             Contender::new("nsgate", |samples| {
                 round(samples, open);
                 gate.releases().fence(None).expect("fence");

@@ -9,7 +9,7 @@ use crate::bare;
 use crate::fixture::{Fixture, c_path};
 use crate::measure::{Contender, Goal, compare};
 
-const SUBMITS: usize = 500;
+const SUBMITS: usize = 250;
 const CHROOTS: usize = 2_000;
 
 pub fn measure(gate: &Gate, fixture: &Fixture) -> Outcome {
@@ -27,7 +27,7 @@ fn submit(gate: &Gate) -> Outcome {
     });
     compare(
         "submit",
-        61,
+        301,
         Contender::new("nsgate", |samples| {
             let jobs: Vec<_> = (0..SUBMITS)
                 .map(|_| {

@@ -20,10 +20,10 @@ pub fn measure(gate: &Gate, fixture: &Fixture) -> Outcome {
     let hop = Hop::start()?;
     compare(
         "later runs",
-        61,
-        Contender::repeat("nsgate", 50, || chroot.run(|| ()).expect("run")),
+        301,
+        Contender::repeat("nsgate", 5, || chroot.run(|| ()).expect("run")),
         vec![(
-            Contender::repeat("futex hop + 2 setns", 50, || hop.visit()),
+            Contender::repeat("futex hop + 2 setns", 5, || hop.visit()),
             Goal::AtMost(1.3),
         )],
     );
