@@ -5,10 +5,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -85,7 +88,6 @@ nsgate_address address(uint8_t last) {
 }
 
 bool under_valgrind(void) { return getenv("NSGATE_VALGRIND") != NULL; }
-bool runs_inside(void) { return !under_valgrind(); }
 
 void set_up(void) {
   NEED(mkdtemp(directory) != NULL, "mkdtemp");
@@ -155,8 +157,7 @@ struct inventory take_inventory(void) {
   return now;
 }
 
-/* Whether two links of /proc lead to the same place. */
-static bool same(const char *one, const char *other) {
+bool same_file(const char *one, const char *other) {
   struct stat a, b;
   if (stat(one, &a) != 0 || stat(other, &b) != 0) return false;
   return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
@@ -174,7 +175,7 @@ static bool all_threads_are_home(void) {
       snprintf(one, sizeof one, "/proc/self/task/%s/%s", task->d_name, what[i]);
       snprintf(other, sizeof other, "/proc/self/%s", what[i]);
       /* A thread that has ended meanwhile is nowhere. */
-      if (!same(one, other) && access(one, F_OK) == 0) {
+      if (!same_file(one, other) && access(one, F_OK) == 0) {
         printf("#   thread %s is elsewhere: %s\n", task->d_name, what[i]);
         home = false;
       }
@@ -212,4 +213,34 @@ bool wait_for(const volatile int *counter, int wanted) {
     pause_shortly();
   }
   return false;
+}
+
+struct task {
+  void (*function)(void *argument);
+  void *argument;
+};
+static void *run_task(void *argument) {
+  struct task *task = argument;
+  task->function(task->argument);
+  return NULL;
+}
+void on_a_thread(void (*function)(void *argument), void *argument) {
+  struct task task = {function, argument};
+  pthread_t thread;
+  NEED(pthread_create(&thread, NULL, run_task, &task) == 0, "pthread_create");
+  NEED(pthread_join(thread, NULL) == 0, "pthread_join");
+}
+
+uint64_t current_namespace(void) {
+  struct stat now;
+  return stat("/proc/thread-self/ns/mnt", &now) == 0 ? now.st_ino : 0;
+}
+
+bool drop_sys_admin(void) {
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct sets[2];
+  if (syscall(SYS_capget, &header, sets) != 0) return false;
+  sets[0].effective &= ~(1u << CAP_SYS_ADMIN);
+  sets[0].permitted &= ~(1u << CAP_SYS_ADMIN);
+  return syscall(SYS_capset, &header, sets) == 0;
 }

@@ -49,9 +49,8 @@ nsgate_string string(const char *text);
 nsgate_chroot open_chroot(nsgate_gate gate);
 nsgate_address address(uint8_t last);
 
-/* Whether the kernel's mount calls are there, which valgrind does not know. */
+/* Everything is slow then: fewer rounds do. */
 bool under_valgrind(void);
-bool runs_inside(void);
 
 /* Whether everything is there for a volume: root, or a user namespace. */
 void set_up(void);
@@ -77,6 +76,15 @@ int get(const volatile int *counter);
 /* Waits until the counter has reached a number, without a time that a test could fail by. */
 bool wait_for(const volatile int *counter, int number);
 void pause_shortly(void);
+
+/* Runs a function on a thread of its own and waits for it. Checks inside are one at a time then. */
+void on_a_thread(void (*function)(void *argument), void *argument);
+/* Which mount namespace the calling thread is in. */
+uint64_t current_namespace(void);
+/* Whether two paths lead to the same file. */
+bool same_file(const char *one, const char *other);
+/* Gives the calling thread's CAP_SYS_ADMIN up, for good. */
+bool drop_sys_admin(void);
 
 /* The groups. */
 void test_basics(void);

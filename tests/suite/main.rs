@@ -12,6 +12,7 @@ mod files_open;
 mod files_remove_all;
 mod files_stat;
 mod files_tree;
+mod files_unsupported;
 mod host;
 mod map;
 mod map_attach;
