@@ -12,4 +12,5 @@ mod files_stat;
 mod files_tree;
 mod host;
 mod namespace;
+mod queue_model;
 mod release;
