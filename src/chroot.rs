@@ -228,16 +228,15 @@ impl Chroot {
         open.set_before_release(Box::new(step) as BeforeRelease)
     }
 
-    /// Has `hook` called with the release's event, on the notify thread. None takes it away.
+    /// Has `hook` called with the release's event, on the notify thread. None takes it away;
+    /// ALREADY_EXISTS where there is another.
     pub(crate) fn set_hook(&self, hook: Option<Hook>) -> Result<()> {
-        let open = self.0.releasable.begin()?;
-        open.set_hook(hook);
-        Ok(())
+        self.0.releasable.begin()?.set_hook(hook)
     }
 
-    /// The ticket of the release to come, or that was made.
-    pub(crate) fn ticket(&self) -> Ticket {
-        self.0.releasable.ticket()
+    /// Whether both are handles of the same chroot.
+    pub(crate) fn is_same(&self, other: &Chroot) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     fn namespace(&self, open: &OpenChroot) -> Result<Arc<OwnedFd>> {

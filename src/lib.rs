@@ -1,5 +1,7 @@
 //! Mount namespaces, chroots and an asynchronous release queue for hosts that run many sandboxes.
 
+#[cfg(not(loom))]
+mod capi;
 mod chroot;
 mod error;
 mod gate;
@@ -9,7 +11,12 @@ mod namespace_thread;
 mod releasable;
 mod release;
 mod rundown;
+mod sandbox;
+mod subscriber;
 mod sync;
+#[cfg(all(test, loom))]
+#[path = "capi/word.rs"]
+mod word;
 
 pub use chroot::{
     Chroot, ChrootOptions, DirEntry, FileKind, FileStat, FileSystemStat, FileTime, OpenOptions,
@@ -25,3 +32,5 @@ pub use release::{
     ReleaseSubscription, Report, ReportItem, RetryOptions, Stats, StuckRelease, Ticket,
     UnmountOptions,
 };
+pub use sandbox::{Network, Sandbox, SandboxMap, State, Subscriber};
+pub use subscriber::{SubscriberStats, Subscription};

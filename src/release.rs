@@ -150,8 +150,17 @@ impl ReleaseQueue {
     /// Reserves a place for a descriptor whose close may block. It is taken on success, and closed
     /// at once when there is no place: FULL, CLOSED.
     pub fn reserve_descriptor(&self, fd: OwnedFd, label: &str) -> Result<Job> {
+        self.reserve_descriptor_with(label, || fd)
+    }
+
+    /// The same for a descriptor that is taken only once it has its place.
+    pub(crate) fn reserve_descriptor_with(
+        &self,
+        label: &str,
+        descriptor: impl FnOnce() -> OwnedFd,
+    ) -> Result<Job> {
         let reservation = self.reserve(Kind::Descriptor, label)?;
-        let descriptor = Box::new(job::Descriptor(Some(fd)));
+        let descriptor = Box::new(job::Descriptor(Some(descriptor())));
         Ok(Job::new(reservation, descriptor))
     }
 

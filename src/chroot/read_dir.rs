@@ -11,7 +11,7 @@ use super::root::Root;
 use super::stat::{FileKind, FileStat};
 use crate::error::Result;
 use crate::kernel::file::{getdents64, lstatat};
-use crate::kernel::path::open_in_root;
+use crate::kernel::path::{open_in_root, with_c_path};
 
 /// One name in a directory. "." and ".." are left out.
 #[derive(Clone, Debug)]
@@ -37,6 +37,13 @@ pub struct ReadDir {
 }
 
 impl ReadDir {
+    /// What lstat(2) says of a name in the directory.
+    pub(crate) fn lstat(&self, name: &OsStr) -> Result<FileStat> {
+        with_c_path(name.as_bytes(), |name| {
+            lstatat(self.directory.as_fd(), name).map(FileStat::new)
+        })
+    }
+
     fn next_entry(&mut self) -> Result<Option<DirEntry>> {
         while let Some(entry) = self.entries.next(self.directory.as_fd())? {
             let mut kind = entry.kind;

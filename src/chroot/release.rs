@@ -77,10 +77,19 @@ impl OpenChroot {
         }
     }
 
-    pub(super) fn set_hook(&self, hook: Option<Hook>) {
+    pub(super) fn set_hook(&self, hook: Option<Hook>) -> Result<()> {
+        let mut extras = lock(&self.extras);
+        if hook.is_some() && extras.hook.is_some() {
+            return Err(Error::new(
+                Status::AlreadyExists,
+                "the chroot is attached already",
+            ));
+        }
+        let old = std::mem::replace(&mut extras.hook, hook);
         // The old hook may hold anything: it is dropped outside the lock.
-        let old = std::mem::replace(&mut lock(&self.extras).hook, hook);
+        drop(extras);
         drop(old);
+        Ok(())
     }
 
     pub(super) fn set_before_release(&self, step: BeforeRelease) -> Result<()> {

@@ -45,7 +45,13 @@ impl Root<'_> {
             return Err(failed(self.as_fd(), from, "renameat2", libc::EINVAL));
         }
         let from = Target::resolve(self, from, "renameat2")?;
-        let to = Target::resolve(self, to, "renameat2")?;
+        let to = match Target::resolve(self, to, "renameat2") {
+            Ok(to) => to,
+            Err(error) => {
+                from.require_search()?;
+                return Err(error);
+            }
+        };
         // The kernel treats "/" as it does "..", and the root's ".." is the root. "/" itself would
         // name this process's root, which is on another mount.
         let from_name = from.name().unwrap_or(b"..");

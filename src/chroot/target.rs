@@ -61,6 +61,17 @@ impl<'r, 'p> Target<'r, 'p> {
         }
     }
 
+    /// Whether the parent may be searched, where the look-up didn't ask because it is the root: for an
+    /// error that the call itself would have found before another one.
+    pub(super) fn require_search(&self) -> Result<()> {
+        match (&self.parent, self.name) {
+            (Parent::Root(root), Some(_)) => {
+                open_in_root(*root, b".", libc::O_PATH | libc::O_DIRECTORY, 0).map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The last component with at most one slash behind it; `None` is the root itself. May be "." or
     /// "..", which the calls that take a name refuse.
     pub(super) fn name(&self) -> Option<&'p [u8]> {

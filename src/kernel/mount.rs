@@ -98,8 +98,8 @@ pub(crate) fn set_attributes(
 pub(crate) fn require_directory(tree: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: stat is plain data, all zero is a value of it.
     let mut stat: libc::stat = unsafe { std::mem::zeroed() };
-    // SAFETY: an open descriptor and a place for the answer.
     check(
+        // SAFETY: an open descriptor and a place for the answer.
         unsafe { libc::fstat(tree.as_raw_fd(), &mut stat) }.into(),
         || format!("fstat({}, …)", tree.as_raw_fd()),
     )?;
@@ -133,8 +133,8 @@ pub(crate) fn move_onto_root(tree: BorrowedFd<'_>) -> Result<()> {
 
 /// A detached, empty tmpfs of one inode.
 pub(crate) fn detached_tmpfs(attributes: u64) -> Result<OwnedFd> {
-    // SAFETY: a NUL-terminated literal.
     let context = check_fd(
+        // SAFETY: a NUL-terminated literal.
         unsafe {
             libc::syscall(
                 libc::SYS_fsopen,
@@ -147,8 +147,8 @@ pub(crate) fn detached_tmpfs(attributes: u64) -> Result<OwnedFd> {
     configure(&context, FSCONFIG_SET_STRING, Some((c"mode", c"0555")))?;
     configure(&context, FSCONFIG_SET_STRING, Some((c"nr_inodes", c"1")))?;
     configure(&context, FSCONFIG_CMD_CREATE, None)?;
-    // SAFETY: an open descriptor.
     check_fd(
+        // SAFETY: an open descriptor.
         unsafe {
             libc::syscall(
                 libc::SYS_fsmount,

@@ -16,15 +16,15 @@ pub(crate) struct ProcRoot(OwnedFd);
 impl ProcRoot {
     pub(crate) fn open() -> Result<ProcRoot> {
         let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
-        // SAFETY: a NUL-terminated literal.
         let fd = check_fd(
+            // SAFETY: a NUL-terminated literal.
             unsafe { libc::openat(libc::AT_FDCWD, c"/proc".as_ptr(), flags) }.into(),
             || "openat(AT_FDCWD, \"/proc\", O_PATH|O_DIRECTORY|O_CLOEXEC)",
         )?;
         // SAFETY: statfs is plain data, all zero is a value of it.
         let mut statfs: libc::statfs = unsafe { std::mem::zeroed() };
-        // SAFETY: an open descriptor and a place for the answer.
         check(
+            // SAFETY: an open descriptor and a place for the answer.
             unsafe { libc::fstatfs(fd.as_raw_fd(), &mut statfs) }.into(),
             || format!("fstatfs({}, …)", fd.as_raw_fd()),
         )?;
@@ -43,8 +43,8 @@ impl ProcRoot {
     /// Opens what lies at `path` below /proc, "thread-self/ns/mnt" for example. Follows the magic
     /// link at its end unless `O_NOFOLLOW` is among the flags.
     pub(crate) fn open_at(&self, path: &CStr, flags: i32) -> Result<OwnedFd> {
-        // SAFETY: an open descriptor and a NUL-terminated path.
         check_fd(
+            // SAFETY: an open descriptor and a NUL-terminated path.
             unsafe { libc::openat(self.0.as_raw_fd(), path.as_ptr(), flags | libc::O_CLOEXEC) }
                 .into(),
             || format!("openat(/proc, {path:?}, {flags:#o}|O_CLOEXEC)"),
@@ -89,8 +89,8 @@ pub(crate) fn block_signals() {
 
 /// Gives the calling thread a root, working directory and umask of its own (unshare(2)).
 pub(crate) fn unshare_fs() -> Result<()> {
-    // SAFETY: no memory is involved.
     check(
+        // SAFETY: no memory is involved.
         unsafe { libc::unshare(libc::CLONE_FS) }.into(),
         || "unshare(CLONE_FS)",
     )
@@ -109,8 +109,8 @@ pub(crate) struct Place {
 pub(crate) fn place(fd: BorrowedFd<'_>) -> Result<Place> {
     // SAFETY: statx is plain data, all zero is a value of it.
     let mut statx: libc::statx = unsafe { std::mem::zeroed() };
-    // SAFETY: an open descriptor, an empty NUL-terminated path and a place for the answer.
     check(
+        // SAFETY: an open descriptor, an empty NUL-terminated path and a place for the answer.
         unsafe {
             libc::statx(
                 fd.as_raw_fd(),
@@ -128,16 +128,4 @@ pub(crate) fn place(fd: BorrowedFd<'_>) -> Result<Place> {
         inode: statx.stx_ino,
         mount: statx.stx_mnt_id,
     })
-}
-
-/// Whether the directory behind the descriptor still has a name.
-pub(crate) fn is_deleted(fd: BorrowedFd<'_>) -> Result<bool> {
-    // SAFETY: stat is plain data, all zero is a value of it.
-    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
-    // SAFETY: an open descriptor and a place for the answer.
-    check(
-        unsafe { libc::fstat(fd.as_raw_fd(), &mut stat) }.into(),
-        || format!("fstat({}, …)", fd.as_raw_fd()),
-    )?;
-    Ok(stat.st_nlink == 0)
 }

@@ -79,10 +79,17 @@ impl Job {
         }
     }
 
-    /// Has the hook called with the job's end. INVALID_STATE when it was submitted already.
+    /// Has the hook called with the job's end. ALREADY_EXISTS where there is another; INVALID_STATE
+    /// when it was submitted already.
     pub(crate) fn set_hook(&self, hook: Hook) -> Result<()> {
         match &mut *lock(&self.0.state) {
             State::Reserved(reservation, _) => {
+                if reservation.has_hook() {
+                    return Err(Error::new(
+                        Status::AlreadyExists,
+                        "the job is attached already",
+                    ));
+                }
                 reservation.set_hook(hook);
                 Ok(())
             }

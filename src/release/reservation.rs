@@ -48,6 +48,11 @@ impl Reservation {
         self.attachments().hook = Some(hook);
     }
 
+    /// Whether there is a hook.
+    pub(crate) fn has_hook(&mut self) -> bool {
+        self.attachments().hook.is_some()
+    }
+
     /// Has the step run before the release, on the blocking lane. When it fails for good that is
     /// reported with the event, and the release goes on.
     pub(crate) fn set_before_release(&mut self, step: BeforeRelease) {

@@ -134,7 +134,8 @@ fn real_paths_have_no_links_and_start_at_the_volume() {
         files.chroot.symlink(&chain, &link).unwrap();
         chain = link;
     }
-    assert_eq!(files.chroot.real_path("chain39").unwrap(), Path::new("/a"));
+    // Up to 40 links are followed; only 20 surely, where the kernel has to begin a look-up again.
+    assert_eq!(files.chroot.real_path("chain19").unwrap(), Path::new("/a"));
     for (path, expected) in [
         ("", libc::ENOENT),
         ("missing", libc::ENOENT),

@@ -3,14 +3,22 @@
 #![allow(clippy::disallowed_methods, missing_docs)]
 
 mod chroot;
+mod differential;
 mod enter;
+mod escape;
 mod files;
 mod files_listing;
 mod files_open;
 mod files_remove_all;
 mod files_stat;
 mod files_tree;
+mod files_unsupported;
 mod host;
+mod map;
+mod map_attach;
+mod map_events;
+mod map_support;
+mod map_unsubscribe;
 mod namespace;
 mod queue_model;
 mod release;

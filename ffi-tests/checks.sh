@@ -1,0 +1,61 @@
+# Checks of the header, of the layout of its structs and of the exported names. Sourced by run.
+
+check_header() {
+    local compiler standard
+    printf '#include "nsgate.h"\n#include "nsgate.h"\nint main(void) { return (int)NSGATE_STR("").length; }\n' >"$out/header.c"
+    cp "$out/header.c" "$out/header.cc"
+    for standard in c99 c11 c17; do
+        holds "the header alone is strict $standard" cc -std=$standard -Wall -Wextra -Wpedantic -Werror \
+            -Wstrict-prototypes -Wconversion -I"${header%/*}" -fsyntax-only "$out/header.c"
+    done
+    for standard in c++11 c++17 c++20; do
+        holds "the header alone is strict $standard" c++ -std=$standard -Wall -Wextra -Wpedantic -Werror \
+            -Wconversion -I"${header%/*}" -fsyntax-only "$out/header.cc"
+    done
+    holds "a C++17 program links and runs" cpp_program
+    holds "the header is the one that was committed" is_committed
+    holds "every function and type of the header has a doc" documented
+}
+
+cpp_program() {
+    c++ -std=c++17 -Wall -Wextra -Wpedantic -Werror -I"${header%/*}" program.cc -o "$out/program" \
+        -L"$lib" -lnsgate -Wl,-rpath,"$lib" && "$out/program"
+}
+
+# build.rs has just written it if it was stale; then it differs from what git has.
+is_committed() {
+    git -C "${header%/*}" rev-parse --git-dir >/dev/null 2>&1 || return 0
+    git -C "${header%/*}" -c safe.directory='*' diff --stat --exit-code -- nsgate.h
+}
+
+# A prototype, struct, function type or constant right after a line that ends no comment.
+documented() {
+    ! awk '
+        /^(nsgate_status|const char \*|NSGATE_MUST_USE|typedef)/ && last !~ /\*\/$/ && last != "NSGATE_MUST_USE" { print; bad = 1 }
+        /^#define NSGATE_[A-Z_]+ [0-9]/ && last !~ /\*\/$/ && $2 !~ /VERSION/ { print; bad = 1 }
+        { last = $0 }
+        END { exit !bad }' "$header"
+}
+
+# The sizes of all structs and the offsets of their fields, by a program made from the header.
+check_layout() {
+    awk -f layout.awk "$header" >"$out/layout.c"
+    holds "the layout program builds" cc -I"${header%/*}" "$out/layout.c" -o "$out/layout" || return
+    "$out/layout" >"$out/layout.txt"
+    holds "sizes and offsets are those of ffi-tests/layout.txt" diff -u layout.txt "$out/layout.txt"
+}
+
+check_symbols() {
+    nm -D --defined-only "$lib/libnsgate.so" | awk '{ sub(/@.*/, "", $3); print $3 }' | sort >"$out/exported"
+    holds "the shared library exports what ffi-tests/symbols.txt lists, and nothing else" \
+        diff -u symbols.txt "$out/exported"
+    cut -d'|' -f2 "$out/prototypes" | sort >"$out/declared"
+    holds "that is what the header declares" diff -u symbols.txt "$out/declared"
+    nm --defined-only "$lib/libnsgate.a" 2>/dev/null | awk '$2 == "T" && $3 ~ /^nsgate_/ { print $3 }' | sort -u >"$out/archived"
+    holds "the static library has the same" diff -u symbols.txt "$out/archived"
+}
+
+is_sanitized() {
+    nm "$1" >"$1.nm"
+    grep -q ' [TUw] __asan_init' "$1.nm" && grep -q ' [TUw] __ubsan_handle_' "$1.nm"
+}

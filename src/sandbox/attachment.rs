@@ -1,0 +1,179 @@
+//! What is attached to a life: chroots and jobs that are released with its network.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use super::life::Sandbox;
+use crate::chroot::Chroot;
+use crate::error::{Error, Result, Status};
+use crate::release::{Event, Hook, Job};
+
+/// The things attached to one life. Part of what the life's lock protects.
+#[derive(Default)]
+pub(super) struct Attachments {
+    list: Vec<Attachment>,
+    /// How many were handed over from here and have not come to their end.
+    handed_over: usize,
+    /// The handles of these.
+    kept: Vec<Attachment>,
+    closed: bool,
+}
+
+pub(super) struct Attachment {
+    resource: Resource,
+    mark: Mark,
+}
+
+enum Resource {
+    Chroot(Chroot),
+    Job(Job),
+}
+
+/// Tells one attachment from another, and whether it has come to its end. Changed and read only under
+/// the life's lock.
+#[derive(Clone)]
+struct Mark(Arc<AtomicBool>);
+
+impl<T: Send + Sync + 'static> Sandbox<T> {
+    /// Makes a chroot part of this life: it is released when the network is, and its end is told as
+    /// `on_release`. The life keeps a handle, so the caller may drop its own. It may still be released
+    /// by itself.
+    ///
+    /// CLOSED: the network is released or the life has ended, and the chroot stays the caller's; or
+    /// the chroot is closed. ALREADY_EXISTS: the chroot is attached, to this life or another.
+    pub fn attach(&self, chroot: &Chroot) -> Result<()> {
+        self.attach_resource(Resource::Chroot(chroot.clone()))
+    }
+
+    /// As [`attach`](Sandbox::attach), for a job: the host's own work, a descriptor or an unmount.
+    /// INVALID_STATE: the job was submitted.
+    pub fn attach_job(&self, job: &Job) -> Result<()> {
+        self.attach_resource(Resource::Job(job.clone()))
+    }
+
+    /// Makes a chroot the caller's again. `Ok(false)`: it is not attached to this life, or its release
+    /// has been asked for already.
+    pub fn detach(&self, chroot: &Chroot) -> Result<bool> {
+        let mut inner = self.inner();
+        let attachments = &mut inner.attachments;
+        let Some(place) = attachments.place(|one| one.is_chroot(chroot)) else {
+            return Ok(false);
+        };
+        if chroot.set_hook(None).is_err() {
+            return Ok(false);
+        }
+        let detached = attachments.list.swap_remove(place);
+        drop(inner);
+        drop(detached);
+        Ok(true)
+    }
+
+    /// How many attached things have not come to their end yet, the ones handed over included.
+    pub fn attached(&self) -> usize {
+        let attachments = &self.inner().attachments;
+        attachments.list.len() + attachments.handed_over
+    }
+
+    fn attach_resource(&self, resource: Resource) -> Result<()> {
+        let mark = Mark(Arc::new(AtomicBool::new(false)));
+        let hook: Hook = {
+            let (sandbox, mark) = (self.clone(), mark.clone());
+            Arc::new(move |event: &Event| sandbox.attachment_ended(&mark, event))
+        };
+        let mut inner = self.inner();
+        if inner.attachments.closed {
+            let message = format!(
+                "sandbox {} takes no attachments any more",
+                self.lifecycle_id()
+            );
+            return Err(Error::new(Status::Closed, message));
+        }
+        resource.set_hook(hook)?;
+        inner.attachments.list.push(Attachment { resource, mark });
+        Ok(())
+    }
+
+    /// Hands over what [`Attachments::close`] gave, under no lock. The handles are kept until the last
+    /// of it has ended: to drop them is work, and not the caller's.
+    pub(super) fn hand_over(&self, attachments: Vec<Attachment>) {
+        if attachments.is_empty() {
+            return;
+        }
+        self.shared().releases.submit_together(|| {
+            for attachment in &attachments {
+                // CLOSED: somebody else released it, and its end comes all the same.
+                let _ = attachment.resource.submit();
+            }
+        });
+        let ended = self.inner().attachments.keep(attachments);
+        drop(ended);
+    }
+
+    /// On the notify thread; again when a release that had failed is retried.
+    fn attachment_ended(&self, mark: &Mark, event: &Event) {
+        let ended = self.inner().attachments.end(mark);
+        // May be the last handle of the resource, and of what belongs to the host in it.
+        drop(ended);
+        let subscribers = &self.shared().subscribers;
+        subscribers.dispatch(|observer| observer.on_release(self, event));
+    }
+}
+
+impl Attachments {
+    /// Takes nothing more; what there was is the caller's to hand over, without the life's lock.
+    pub(super) fn close(&mut self) -> Vec<Attachment> {
+        self.closed = true;
+        let list = std::mem::take(&mut self.list);
+        self.handed_over += list.len();
+        list
+    }
+
+    /// Keeps what was handed over until the last of it ends, unless it has.
+    fn keep(&mut self, attachments: Vec<Attachment>) -> Vec<Attachment> {
+        match self.handed_over {
+            0 => attachments,
+            _ => std::mem::replace(&mut self.kept, attachments),
+        }
+    }
+
+    /// Counts an attachment as ended, once; gives back what is not needed any more.
+    fn end(&mut self, mark: &Mark) -> Vec<Attachment> {
+        if mark.0.swap(true, Relaxed) {
+            return Vec::new();
+        }
+        if let Some(place) = self.place(|one| Arc::ptr_eq(&one.mark.0, &mark.0)) {
+            return vec![self.list.swap_remove(place)];
+        }
+        self.handed_over -= 1;
+        match self.handed_over {
+            0 => std::mem::take(&mut self.kept),
+            _ => Vec::new(),
+        }
+    }
+
+    fn place(&self, is_it: impl FnMut(&Attachment) -> bool) -> Option<usize> {
+        self.list.iter().position(is_it)
+    }
+}
+
+impl Attachment {
+    fn is_chroot(&self, chroot: &Chroot) -> bool {
+        matches!(&self.resource, Resource::Chroot(own) if own.is_same(chroot))
+    }
+}
+
+impl Resource {
+    fn submit(&self) -> Result<()> {
+        match self {
+            Resource::Chroot(chroot) => chroot.release().map(drop),
+            Resource::Job(job) => job.submit().map(drop),
+        }
+    }
+
+    fn set_hook(&self, hook: Hook) -> Result<()> {
+        match self {
+            Resource::Chroot(chroot) => chroot.set_hook(Some(hook)),
+            Resource::Job(job) => job.set_hook(hook),
+        }
+    }
+}

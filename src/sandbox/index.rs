@@ -1,0 +1,140 @@
+//! By which names the lives of a map are found.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::life::Sandbox;
+use crate::error::{Error, Result, Status};
+
+/// All lives by lifecycle id; the running ones by sandbox id; the owners of addresses.
+pub(super) struct Index<T: Send + Sync + 'static> {
+    lives: HashMap<Arc<str>, Sandbox<T>>,
+    /// In the order in which they began to run: the last one is the live one.
+    running: HashMap<Arc<str>, Vec<Sandbox<T>>>,
+    running_count: usize,
+    owners: HashMap<IpAddr, Sandbox<T>>,
+    closed: bool,
+}
+
+impl<T: Send + Sync + 'static> Index<T> {
+    pub(super) fn new() -> Index<T> {
+        Index {
+            lives: HashMap::new(),
+            running: HashMap::new(),
+            running_count: 0,
+            owners: HashMap::new(),
+            closed: false,
+        }
+    }
+
+    /// Takes everything out, and nothing in any more.
+    pub(super) fn close(&mut self) -> Index<T> {
+        let closed = Index {
+            closed: true,
+            ..Index::new()
+        };
+        std::mem::replace(self, closed)
+    }
+
+    pub(super) fn check_open(&self) -> Result<()> {
+        match self.closed {
+            true => Err(Error::closed("the sandbox map is closed")),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether a new life may have this id.
+    pub(super) fn check_unused(&self, lifecycle_id: &str) -> Result<()> {
+        match self.lives.contains_key(lifecycle_id) {
+            true => Err(Error::new(
+                Status::AlreadyExists,
+                format!("a life {lifecycle_id} is in the map"),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn insert(&mut self, sandbox: &Sandbox<T>) {
+        self.lives
+            .insert(Arc::clone(sandbox.lifecycle_key()), sandbox.clone());
+    }
+
+    /// Takes a life out, unless another one has its id by now.
+    pub(super) fn remove(&mut self, sandbox: &Sandbox<T>) {
+        if let Entry::Occupied(entry) = self.lives.entry(Arc::clone(sandbox.lifecycle_key()))
+            && entry.get().is_same(sandbox)
+        {
+            entry.remove();
+        }
+    }
+
+    /// Makes a life the live one of its sandbox.
+    pub(super) fn add_running(&mut self, sandbox: &Sandbox<T>) {
+        self.running
+            .entry(Arc::clone(sandbox.sandbox_key()))
+            .or_default()
+            .push(sandbox.clone());
+        self.running_count += 1;
+    }
+
+    /// A life runs no more; if an older one of its sandbox does, that one is the live one again.
+    pub(super) fn remove_running(&mut self, sandbox: &Sandbox<T>) {
+        if let Entry::Occupied(mut entry) = self.running.entry(Arc::clone(sandbox.sandbox_key())) {
+            let lives = entry.get_mut();
+            let before = lives.len();
+            lives.retain(|other| !other.is_same(sandbox));
+            self.running_count -= before - lives.len();
+            if lives.is_empty() {
+                entry.remove();
+            }
+        }
+    }
+
+    /// Gives an address to a life, unless another one owns it.
+    pub(super) fn set_owner(&mut self, address: IpAddr, sandbox: &Sandbox<T>) -> Result<()> {
+        match self.owners.entry(address) {
+            Entry::Occupied(entry) => Err(Error::new(
+                Status::AlreadyExists,
+                format!("{address} belongs to {}", entry.get().lifecycle_id()),
+            )),
+            Entry::Vacant(entry) => {
+                entry.insert(sandbox.clone());
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn remove_owner(&mut self, address: IpAddr) {
+        self.owners.remove(&address);
+    }
+
+    pub(super) fn life(&self, lifecycle_id: &str) -> Option<&Sandbox<T>> {
+        self.lives.get(lifecycle_id)
+    }
+
+    pub(super) fn live(&self, sandbox_id: &str) -> Option<&Sandbox<T>> {
+        self.running.get(sandbox_id)?.last()
+    }
+
+    pub(super) fn owner(&self, address: IpAddr) -> Option<&Sandbox<T>> {
+        self.owners.get(&address.to_canonical())
+    }
+
+    pub(super) fn lives(&self) -> impl ExactSizeIterator<Item = &Sandbox<T>> {
+        self.lives.values()
+    }
+
+    pub(super) fn running(&self) -> impl Iterator<Item = &Sandbox<T>> {
+        self.running.values().flatten()
+    }
+
+    pub(super) fn running_count(&self) -> usize {
+        self.running_count
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lives.is_empty()
+    }
+}

@@ -1,0 +1,396 @@
+//! One life of a sandbox: its states and their changes.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Weak};
+
+use super::Shared;
+use super::attachment::{Attachment, Attachments};
+use super::index::Index;
+use super::turn::{Call, Change, Delivery, Turn};
+use crate::error::{Error, Result, Status};
+use crate::subscriber::waits::Node;
+use crate::sync::{Condvar, Mutex, MutexGuard, lock};
+
+/// One life of a sandbox, as registered in a [`SandboxMap`](super::SandboxMap).
+///
+/// Cheap to clone: a handle, which stays readable after the life has left the map. A life leaves when
+/// it is stopped, its network is released or was never assigned, and its events are told; the host's
+/// value is dropped with the last handle. All methods may be called from any thread and from inside
+/// subscribers.
+///
+/// Changes answer `Ok(false)` when there is nothing to change any more. All of them answer CLOSED when
+/// the map is closed. Those that tell subscribers answer WOULD_DEADLOCK, with nothing changed, when
+/// they are called from inside a callback that another thread's callback for this life waits for.
+pub struct Sandbox<T: Send + Sync + 'static>(Arc<Life<T>>);
+
+pub(super) struct Life<T: Send + Sync + 'static> {
+    shared: Arc<Shared<T>>,
+    node: Node,
+    sandbox_id: Arc<str>,
+    lifecycle_id: Arc<str>,
+    inner: Mutex<Inner>,
+    turn_passed: Condvar,
+    value: T,
+}
+
+/// Locked after the map's index where both are needed.
+pub(super) struct Inner {
+    state: State,
+    address: Option<IpAddr>,
+    network_released: bool,
+    /// Taken out of the map, by itself or because the map was closed.
+    left: bool,
+    turn: Turn,
+    pub(super) attachments: Attachments,
+}
+
+/// How far a life is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum State {
+    /// In the map, not running yet.
+    Registered,
+    /// Found by its sandbox id.
+    Running,
+    /// About to end; no longer found by its sandbox id.
+    Stopping,
+    /// Ended.
+    Stopped,
+}
+
+/// What a life has of the network; independent of its state.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Network {
+    /// No address yet.
+    None,
+    /// The life owns this address.
+    Assigned(IpAddr),
+    /// The address, if there was one, is given up, and what was attached is handed over.
+    Released,
+}
+
+/// A handle of a life that does not keep it.
+pub(crate) struct WeakSandbox<T: Send + Sync + 'static>(Weak<Life<T>>);
+
+impl<T: Send + Sync + 'static> WeakSandbox<T> {
+    /// None when the life is gone.
+    pub(crate) fn upgrade(&self) -> Option<Sandbox<T>> {
+        self.0.upgrade().map(Sandbox)
+    }
+}
+
+impl<T: Send + Sync + 'static> Sandbox<T> {
+    pub(crate) fn downgrade(&self) -> WeakSandbox<T> {
+        WeakSandbox(Arc::downgrade(&self.0))
+    }
+
+    pub(super) fn new(
+        shared: Arc<Shared<T>>,
+        sandbox_id: &str,
+        lifecycle_id: &str,
+        value: T,
+    ) -> Sandbox<T> {
+        Sandbox(Arc::new(Life {
+            shared,
+            node: Node::new(),
+            sandbox_id: sandbox_id.into(),
+            lifecycle_id: lifecycle_id.into(),
+            inner: Mutex::new(Inner {
+                state: State::Registered,
+                address: None,
+                network_released: false,
+                left: false,
+                turn: Turn::default(),
+                attachments: Attachments::default(),
+            }),
+            turn_passed: Condvar::new(),
+            value,
+        }))
+    }
+
+    /// The sandbox id, which several lives may share.
+    pub fn id(&self) -> &str {
+        &self.0.sandbox_id
+    }
+
+    /// The id of this one life.
+    pub fn lifecycle_id(&self) -> &str {
+        &self.0.lifecycle_id
+    }
+
+    /// The host's own value.
+    pub fn value(&self) -> &T {
+        &self.0.value
+    }
+
+    /// How far the life is.
+    pub fn state(&self) -> State {
+        self.inner().state
+    }
+
+    /// What the life has of the network.
+    pub fn network(&self) -> Network {
+        let inner = self.inner();
+        match (inner.network_released, inner.address) {
+            (true, _) => Network::Released,
+            (false, Some(address)) => Network::Assigned(address),
+            (false, None) => Network::None,
+        }
+    }
+
+    /// The address that was assigned, also after it was released.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.inner().address
+    }
+
+    /// Whether both are handles of the same life.
+    pub fn is_same(&self, other: &Sandbox<T>) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Gives the life an address, by which it is found until its network is released. An IPv4 address
+    /// mapped into IPv6 is the IPv4 address. `Ok(false)`: it has this one already.
+    ///
+    /// ALREADY_EXISTS: another life owns the address. INVALID_STATE: this life has another one, or its
+    /// network is released, or it has ended. INVALID_ARGUMENT: the unspecified address.
+    pub fn assign_network(&self, address: IpAddr) -> Result<bool> {
+        let address = address.to_canonical();
+        if address.is_unspecified() {
+            let message = "the unspecified address belongs to nobody";
+            return Err(Error::new(Status::InvalidArgument, message));
+        }
+        let mut index = self.0.shared.write_index();
+        let mut inner = self.inner();
+        index.check_open()?;
+        if inner.network_released || inner.left {
+            return Err(self.refused("its network is released"));
+        }
+        match inner.address {
+            Some(present) if present == address => Ok(false),
+            Some(present) => Err(self.refused(format_args!("it has the address {present}"))),
+            None => {
+                index.set_owner(address, self)?;
+                inner.address = Some(address);
+                Ok(true)
+            }
+        }
+    }
+
+    /// The life runs: it is the live one of its sandbox from now on, and `on_insert` is called.
+    /// `Ok(false)`: it runs already.
+    ///
+    /// INVALID_STATE: it is stopping or stopped.
+    pub fn mark_running(&self) -> Result<bool> {
+        self.mark_running_with(0)
+    }
+
+    /// As `mark_running`; `context` is handed to the observers called for it.
+    pub(crate) fn mark_running_with(&self, context: usize) -> Result<bool> {
+        let call = Call {
+            change: Change::Insert,
+            context,
+        };
+        let delivery = {
+            let mut index = self.0.shared.write_index();
+            let mut inner = self.inner();
+            index.check_open()?;
+            match inner.state {
+                State::Registered => {}
+                State::Running => return Ok(false),
+                State::Stopping | State::Stopped => return Err(self.refused("it has ended")),
+            }
+            let delivery = inner.turn.take(self.0.node, call)?;
+            inner.state = State::Running;
+            index.add_running(self);
+            delivery
+        };
+        self.deliver(delivery, call);
+        Ok(true)
+    }
+
+    /// The life is about to end: it is no longer found by its sandbox id. Only this life is concerned,
+    /// not another one of the same sandbox. `Ok(false)`: it is stopping or stopped already.
+    pub fn mark_stopping(&self) -> Result<bool> {
+        self.end(State::Stopping)
+    }
+
+    /// The life has ended, whether it was marked as stopping or not. `Ok(false)`: it had before.
+    pub fn mark_stopped(&self) -> Result<bool> {
+        self.end(State::Stopped)
+    }
+
+    fn end(&self, to: State) -> Result<bool> {
+        let attached = {
+            let mut index = self.0.shared.write_index();
+            let mut inner = self.inner();
+            index.check_open()?;
+            if inner.state >= to {
+                return Ok(false);
+            }
+            if inner.state == State::Running {
+                index.remove_running(self);
+            }
+            inner.state = to;
+            inner
+                .may_leave()
+                .then(|| self.leave(&mut index, &mut inner))
+        };
+        if let Some(attached) = attached {
+            self.hand_over(attached);
+            self.0.shared.announce_idle();
+        }
+        Ok(true)
+    }
+
+    /// Gives up the life's address and whatever else it has of the network: from here on `attach`
+    /// answers CLOSED, everything attached is handed to the release queue, and `on_network_release`
+    /// is called. Waits for no release. A life that never got an address may be released, too, for a
+    /// host that cleans up after a failed start. `Ok(false)`: it was released before.
+    pub fn network_released(&self) -> Result<bool> {
+        self.network_released_with(0)
+    }
+
+    /// As `network_released`; `context` is handed to the observers called for it.
+    pub(crate) fn network_released_with(&self, context: usize) -> Result<bool> {
+        let call = Call {
+            change: Change::NetworkRelease,
+            context,
+        };
+        let (delivery, attached) = {
+            let mut index = self.0.shared.write_index();
+            let mut inner = self.inner();
+            index.check_open()?;
+            if inner.network_released || inner.left {
+                return Ok(false);
+            }
+            let delivery = inner.turn.take(self.0.node, call)?;
+            inner.network_released = true;
+            if let Some(address) = inner.address {
+                index.remove_owner(address);
+            }
+            (delivery, inner.attachments.close())
+        };
+        self.hand_over(attached);
+        self.deliver(delivery, call);
+        Ok(true)
+    }
+
+    /// Tells an event, in its turn and on this thread, and whatever was changed from inside it.
+    fn deliver(&self, delivery: Delivery, call: Call) {
+        match delivery {
+            Delivery::Now => {}
+            Delivery::Above => return,
+            Delivery::Later(waiting) => {
+                self.await_turn();
+                drop(waiting);
+            }
+        }
+        let mut next = Some(call);
+        let mut may_leave = false;
+        while let Some(call) = next {
+            self.0.node.hold(|| self.tell(call));
+            let mut inner = self.inner();
+            next = inner.turn.next();
+            may_leave = inner.may_leave();
+        }
+        self.0.turn_passed.notify_all();
+        if may_leave {
+            self.leave_at_last();
+        }
+    }
+
+    fn await_turn(&self) {
+        let mut inner = self.inner();
+        while !inner.turn.acquire() {
+            inner = self
+                .0
+                .turn_passed
+                .wait(inner)
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+    }
+
+    fn tell(&self, call: Call) {
+        let subscribers = &self.0.shared.subscribers;
+        subscribers.dispatch(|observer| match call.change {
+            Change::Insert => observer.on_insert(self, call.context),
+            Change::NetworkRelease => observer.on_network_release(self, call.context),
+        });
+    }
+
+    fn leave_at_last(&self) {
+        let attached = {
+            let mut index = self.0.shared.write_index();
+            let mut inner = self.inner();
+            inner
+                .may_leave()
+                .then(|| self.leave(&mut index, &mut inner))
+        };
+        if let Some(attached) = attached {
+            self.hand_over(attached);
+            self.0.shared.announce_idle();
+        }
+    }
+
+    fn leave(&self, index: &mut Index<T>, inner: &mut Inner) -> Vec<Attachment> {
+        inner.left = true;
+        index.remove(self);
+        inner.attachments.close()
+    }
+
+    /// The map is closed: hands over what is attached, and takes nothing more.
+    pub(super) fn abandon(&self) {
+        let attached = {
+            let mut inner = self.inner();
+            inner.left = true;
+            inner.attachments.close()
+        };
+        self.hand_over(attached);
+    }
+
+    pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
+        lock(&self.0.inner)
+    }
+
+    pub(super) fn shared(&self) -> &Shared<T> {
+        &self.0.shared
+    }
+
+    pub(super) fn sandbox_key(&self) -> &Arc<str> {
+        &self.0.sandbox_id
+    }
+
+    pub(super) fn lifecycle_key(&self) -> &Arc<str> {
+        &self.0.lifecycle_id
+    }
+
+    fn refused(&self, reason: impl fmt::Display) -> Error {
+        let message = format!("sandbox {}: {reason}", self.lifecycle_id());
+        Error::new(Status::InvalidState, message)
+    }
+}
+
+impl Inner {
+    /// Whether nothing can happen to the life any more.
+    fn may_leave(&self) -> bool {
+        let network_over = self.network_released || self.address.is_none();
+        self.state == State::Stopped && network_over && self.turn.is_over() && !self.left
+    }
+}
+
+impl<T: Send + Sync + 'static> Clone for Sandbox<T> {
+    fn clone(&self) -> Sandbox<T> {
+        Sandbox(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Send + Sync + 'static> fmt::Debug for Sandbox<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sandbox")
+            .field("id", &self.id())
+            .field("lifecycle_id", &self.lifecycle_id())
+            .field("state", &self.state())
+            .field("network", &self.network())
+            .finish_non_exhaustive()
+    }
+}
