@@ -20,4 +20,5 @@ mod map_events;
 mod map_support;
 mod map_unsubscribe;
 mod namespace;
+mod queue_model;
 mod release;
