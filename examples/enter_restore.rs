@@ -5,6 +5,11 @@
 //!
 //! Without root: unshare -Urm cargo run --example enter_restore
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the program's own process and namespaces"
+)]
+
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -239,11 +239,6 @@ impl Chroot {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// The ticket of the release to come, or that was made.
-    pub(crate) fn ticket(&self) -> Ticket {
-        self.0.releasable.ticket()
-    }
-
     fn namespace(&self, open: &OpenChroot) -> Result<Arc<OwnedFd>> {
         if let Some(namespace) = open.tree.namespace.get() {
             return Ok(namespace.clone());

@@ -1,7 +1,7 @@
 //! What namespaces and chroots share: uses that run, and one release after the last of them.
 
+use crate::sync::atomic::{AtomicU64, Ordering};
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 use crate::release::{ReleaseQueue, Ticket};

@@ -321,10 +321,11 @@ impl<T: Send + Sync + 'static> Shared<T> {
     fn close(&self) {
         // Taken out under the lock, dropped after it: the last handle of a life drops the host's value.
         let left = self.write_index().close();
+        // Before anything can come to its end: nobody is told of what the closing does.
+        self.subscribers.close();
         for sandbox in left.lives() {
             sandbox.abandon();
         }
-        self.subscribers.close();
         self.announce_idle();
     }
 }

@@ -118,7 +118,7 @@ impl Records {
         if buffer.is_null() {
             return Err(null("the buffer"));
         }
-        if buffer as usize % ALIGNMENT != 0 || capacity > isize::MAX as usize {
+        if !(buffer as usize).is_multiple_of(ALIGNMENT) || capacity > isize::MAX as usize {
             return Err(Error::new(
                 Status::InvalidArgument,
                 format!("the buffer is not aligned to {ALIGNMENT} bytes, or too large"),

@@ -13,7 +13,7 @@ use crate::kernel::process::ProcRoot;
 use crate::kernel::syscall::check;
 
 /// The libc crate lacks the number on arm64; it is the same everywhere.
-const SYS_FCHMODAT2: libc::c_long = 452;
+pub(crate) const SYS_FCHMODAT2: libc::c_long = 452;
 
 pub(crate) fn fstat(fd: BorrowedFd<'_>) -> Result<libc::stat> {
     // SAFETY: stat is plain data, all zero is a value of it.

@@ -68,7 +68,7 @@ pub(crate) fn has_fchmodat2() -> bool {
     // SAFETY: a NUL-terminated literal; the descriptor is bad on purpose.
     let value = unsafe {
         libc::syscall(
-            libc::SYS_fchmodat2,
+            crate::kernel::descriptor::SYS_FCHMODAT2,
             -1,
             c"".as_ptr(),
             0,

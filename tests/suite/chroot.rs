@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -155,7 +155,7 @@ fn attributes_hold_for_operations_and_for_jobs() {
     let gate = gate();
     let volume = Volume::new();
     volume.file("program", "#!/bin/true\n");
-    let executable = fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o755));
+    let executable = fs::Permissions::from_mode(0o755);
     fs::set_permissions(volume.path().join("program"), executable).unwrap();
     symlink("program", volume.path().join("link")).unwrap();
     let mut options = ChrootOptions::default();

@@ -351,7 +351,7 @@ fn the_host_s_value_is_dropped_once_with_the_last_handle() {
     kept.mark_running().unwrap();
     let other_handle = map.clone();
     drop(map);
-    assert_eq!(kept.mark_running().unwrap(), false);
+    assert!(!kept.mark_running().unwrap());
     drop(other_handle);
     assert_eq!(status(kept.mark_running()), Status::Closed);
     assert_eq!(drops.load(Ordering::SeqCst), 1);

@@ -360,7 +360,7 @@ fn run_counter(gate: &Gate, runs: &Arc<AtomicU64>) -> Job {
 /// Lets no thread get more than a few lives ahead of another, so that they meet.
 fn keep_together(progress: &[AtomicUsize], own: usize, place: usize) {
     progress[own].store(place, SeqCst);
-    let is_behind = |other: &AtomicUsize| other.load(SeqCst).saturating_add(2) < place;
+    let is_behind = |other: &AtomicUsize| other.load(SeqCst).saturating_add(8) < place;
     while progress.iter().any(is_behind) {
         std::thread::yield_now();
     }

@@ -52,11 +52,13 @@ pub(crate) struct Seen {
     pub(crate) thread: ThreadId,
 }
 
+type OnCall = dyn Fn(&'static str, &Life) -> Result<()> + Send + Sync;
+
 /// Notes every call; `on_call` may do more.
 pub(crate) struct Recorder {
     name: &'static str,
     seen: Arc<Mutex<Vec<Seen>>>,
-    on_call: Box<dyn Fn(&'static str, &Life) -> Result<()> + Send + Sync>,
+    on_call: Box<OnCall>,
 }
 
 pub(crate) type Log = Arc<Mutex<Vec<Seen>>>;

@@ -1,0 +1,94 @@
+package nsgate
+
+import (
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+	"syscall"
+
+	"github.com/nsgate/nsgate/go/internal/capi"
+)
+
+// Open opens a file for reading.
+//
+// The file is an os.File like any other; its Name is name as given. Of an open directory, use ReadDir of
+// the Chroot to list it: what os.File.ReadDir returns looks an entry's Info up by path, outside.
+func (c *Chroot) Open(name string) (*os.File, error) {
+	return c.OpenFile(name, os.O_RDONLY, 0)
+}
+
+// Create creates or truncates a file, with mode 0o666 before umask, and opens it for reading and writing.
+func (c *Chroot) Create(name string) (*os.File, error) {
+	return c.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o666)
+}
+
+// OpenFile opens a file; flag are those of open(2), syscall.O_DIRECTORY and others included. A new file
+// gets perm, with set-user-id, set-group-id and sticky bits, before umask. The descriptor is closed on
+// exec.
+func (c *Chroot) OpenFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
+	var fd int
+	var e capi.Error
+	status := capi.OpenFile(c.id, name, int32(flag), fromFileMode(perm), &fd, &e)
+	for status == capi.StatusOS && syscall.Errno(e.OSError) == syscall.EINTR {
+		status = capi.OpenFile(c.id, name, int32(flag), fromFileMode(perm), &fd, &e)
+	}
+	runtime.KeepAlive(c)
+	if status != capi.StatusOK {
+		return nil, pathError("open", name, &e)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// ReadFile reads a whole file.
+func (c *Chroot) ReadFile(name string) ([]byte, error) {
+	f, err := c.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size := int64(0)
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		size = info.Size()
+	}
+	// One more than the size: so that the end is seen without growing.
+	data := make([]byte, 0, max(512, size+1))
+	for {
+		n, err := f.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		if err == io.EOF {
+			return data, nil
+		}
+		if err != nil {
+			return data, err
+		}
+		if len(data) == cap(data) {
+			data = append(data, 0)[:len(data)]
+		}
+	}
+}
+
+// WriteFile writes a whole file, which is created with perm before umask or else truncated.
+func (c *Chroot) WriteFile(name string, data []byte, perm fs.FileMode) error {
+	f, err := c.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, perm)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// OpenRoot opens a chroot of a directory in the chroot, with what the chroot allows and a place in the
+// release queue of its own. Its Name is the directory's path in the chroot.
+func (c *Chroot) OpenRoot(name string) (*Chroot, error) {
+	d, err := c.OpenFile(name, openPathDirectory, 0)
+	if err != nil {
+		err.(*fs.PathError).Op = "openroot"
+		return nil, err
+	}
+	defer d.Close()
+	return c.gate.openChroot("openroot", descriptorPath(d), name, &c.options)
+}

@@ -1,0 +1,92 @@
+package nsgate
+
+import (
+	"io/fs"
+	"runtime"
+
+	"github.com/nsgate/nsgate/go/internal/capi"
+)
+
+// Stat describes a file. Sys of the result is a *syscall.Stat_t.
+func (c *Chroot) Stat(name string) (fs.FileInfo, error) {
+	info := &fileInfo{name: baseName(name)}
+	var e capi.Error
+	status := capi.FileStat(c.id, name, &info.stat, &e)
+	runtime.KeepAlive(c)
+	if status != capi.StatusOK {
+		return nil, pathError("stat", name, &e)
+	}
+	return info, nil
+}
+
+// Lstat describes a file; a symbolic link at the end of name is not followed.
+func (c *Chroot) Lstat(name string) (fs.FileInfo, error) {
+	info := &fileInfo{name: baseName(name)}
+	var e capi.Error
+	status := capi.FileLstat(c.id, name, &info.stat, &e)
+	runtime.KeepAlive(c)
+	if status != capi.StatusOK {
+		return nil, pathError("lstat", name, &e)
+	}
+	return info, nil
+}
+
+// Statfs is what statfs(2) tells of a file system, with sizes in units of FragmentSize.
+type Statfs struct {
+	Type            int64 // its magic number
+	BlockSize       int64
+	Blocks          uint64
+	BlocksFree      uint64
+	BlocksAvailable uint64 // to users without privilege
+	Files           uint64
+	FilesFree       uint64
+	NameLength      int64
+	FragmentSize    int64
+	Flags           uint64
+}
+
+// Statfs describes the file system that name is on.
+func (c *Chroot) Statfs(name string) (Statfs, error) {
+	var out capi.Statfs
+	var e capi.Error
+	status := capi.FileStatfs(c.id, name, &out, &e)
+	runtime.KeepAlive(c)
+	if status != capi.StatusOK {
+		return Statfs{}, pathError("statfs", name, &e)
+	}
+	return Statfs(out), nil
+}
+
+// Readlink returns the target of a symbolic link, as it is.
+func (c *Chroot) Readlink(name string) (string, error) {
+	target, err := whole("readlink", name, func(buffer []byte, length *int, e *capi.Error) int32 {
+		return capi.ReadLink(c.id, name, buffer, length, e)
+	})
+	runtime.KeepAlive(c)
+	return target, err
+}
+
+// EvalSymlinks returns the path of a file in the chroot, absolute and without symbolic links.
+func (c *Chroot) EvalSymlinks(name string) (string, error) {
+	path, err := whole("evalsymlinks", name, func(buffer []byte, length *int, e *capi.Error) int32 {
+		return capi.RealPath(c.id, name, buffer, length, e)
+	})
+	runtime.KeepAlive(c)
+	return path, err
+}
+
+// whole calls until the answer fits.
+func whole(op, name string, call func([]byte, *int, *capi.Error) int32) (string, error) {
+	for size := 256; ; {
+		buffer := make([]byte, size)
+		var length int
+		var e capi.Error
+		if call(buffer, &length, &e) != capi.StatusOK {
+			return "", pathError(op, name, &e)
+		}
+		if length <= size {
+			return string(buffer[:length]), nil
+		}
+		size = length + 1
+	}
+}

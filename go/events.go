@@ -1,0 +1,193 @@
+package nsgate
+
+import (
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/nsgate/nsgate/go/internal/capi"
+)
+
+// events reads the release events of a gate: one goroutine sleeps in the netpoller until the library
+// says by an event descriptor that there are some, and hands them to whoever waits.
+type events struct {
+	gate  uint64
+	file  *os.File
+	ended chan struct{}
+
+	reading sync.Mutex // held while events are taken and told, which keeps their order
+	last    uint64     // sequence of the last event, guarded by reading
+
+	mu      sync.Mutex
+	stopped bool
+	waiters map[uint64][]*waiter
+	changed chan struct{} // closed at the next event; nil if nobody asked
+	tell    []*listener
+}
+
+// waiter waits for one ticket. event and err are set before done is closed.
+type waiter struct {
+	done  chan struct{}
+	event capi.Event
+	err   error
+}
+
+type listener struct{ call func(*capi.Event) }
+
+func startEvents(gate uint64) (*events, error) {
+	ev := &events{gate: gate, ended: make(chan struct{}), waiters: make(map[uint64][]*waiter)}
+	var e capi.Error
+	if capi.GateEvents(gate, &ev.file, &e) != capi.StatusOK {
+		return nil, newError(&e)
+	}
+	go ev.run()
+	return ev, nil
+}
+
+func (ev *events) run() {
+	defer close(ev.ended)
+	conn, err := ev.file.SyscallConn()
+	if err != nil {
+		return
+	}
+	// The descriptor is readable while there are events; it is the library that reads it. This returns
+	// when the file is closed.
+	conn.Read(func(uintptr) (over bool) {
+		ev.look()
+		return false
+	})
+}
+
+// look takes and tells the events that there are.
+func (ev *events) look() {
+	ev.reading.Lock()
+	defer ev.reading.Unlock()
+	var buffer [64]capi.Event
+	for {
+		var count int
+		var e capi.Error
+		if capi.GateReadEvents(ev.gate, buffer[:], &count, &e) != capi.StatusOK || count == 0 {
+			return
+		}
+		for i := range buffer[:count] {
+			ev.told(&buffer[i])
+		}
+	}
+}
+
+// told hands an event to those who wait for it. After a gap, events were dropped, perhaps awaited ones.
+func (ev *events) told(event *capi.Event) {
+	gap := ev.last != 0 && event.Sequence != ev.last+1
+	ev.last = event.Sequence
+	ev.mu.Lock()
+	ev.finish(event.Ticket, func(w *waiter) { w.event = *event })
+	ev.wake()
+	listeners := ev.tell
+	var missed []uint64
+	if gap {
+		for ticket := range ev.waiters {
+			missed = append(missed, ticket)
+		}
+	}
+	ev.mu.Unlock()
+	for _, ticket := range missed {
+		ev.lookFor(ticket)
+	}
+	for _, listener := range listeners {
+		listener.call(event)
+	}
+}
+
+// finish ends the wait for a ticket. ev.mu is held.
+func (ev *events) finish(ticket uint64, set func(*waiter)) {
+	for _, w := range ev.waiters[ticket] {
+		set(w)
+		close(w.done)
+	}
+	delete(ev.waiters, ticket)
+}
+
+// wake tells those who wait for any event. ev.mu is held.
+func (ev *events) wake() {
+	if ev.changed != nil {
+		close(ev.changed)
+		ev.changed = nil
+	}
+}
+
+// lookFor asks for the end of one ticket, and ends the wait for it if it is known.
+func (ev *events) lookFor(ticket uint64) {
+	var event capi.Event
+	var e capi.Error
+	status := capi.GateLook(ev.gate, ticket, &event, &e)
+	if status == capi.StatusTimedOut {
+		return
+	}
+	ev.mu.Lock()
+	defer ev.mu.Unlock()
+	ev.finish(ticket, func(w *waiter) {
+		if status == capi.StatusOK {
+			w.event = event
+		} else {
+			w.err = newError(&e)
+		}
+	})
+}
+
+func (ev *events) await(ticket uint64) (*waiter, error) {
+	ev.mu.Lock()
+	defer ev.mu.Unlock()
+	if ev.stopped {
+		return nil, ErrClosed
+	}
+	w := &waiter{done: make(chan struct{})}
+	ev.waiters[ticket] = append(ev.waiters[ticket], w)
+	return w, nil
+}
+
+func (ev *events) leave(ticket uint64, w *waiter) {
+	ev.mu.Lock()
+	defer ev.mu.Unlock()
+	left := slices.DeleteFunc(ev.waiters[ticket], func(other *waiter) bool { return other == w })
+	if len(left) == 0 {
+		delete(ev.waiters, ticket)
+	} else {
+		ev.waiters[ticket] = left
+	}
+}
+
+// news returns a channel that is closed at the next event.
+func (ev *events) news() <-chan struct{} {
+	ev.mu.Lock()
+	defer ev.mu.Unlock()
+	if ev.changed == nil {
+		ev.changed = make(chan struct{})
+	}
+	return ev.changed
+}
+
+func (ev *events) subscribe(call func(*capi.Event)) (stop func()) {
+	l := &listener{call}
+	ev.mu.Lock()
+	defer ev.mu.Unlock()
+	ev.tell = append(slices.Clone(ev.tell), l)
+	return func() {
+		ev.mu.Lock()
+		defer ev.mu.Unlock()
+		ev.tell = slices.DeleteFunc(slices.Clone(ev.tell), func(other *listener) bool { return other == l })
+	}
+}
+
+// stop ends the reader after the gate has closed: what is waited for was abandoned.
+func (ev *events) stop() {
+	ev.mu.Lock()
+	ev.stopped = true
+	for ticket := range ev.waiters {
+		ev.finish(ticket, func(w *waiter) {
+			w.event = capi.Event{Ticket: ticket, Outcome: uint32(OutcomeAbandoned)}
+		})
+	}
+	ev.wake()
+	ev.mu.Unlock()
+	ev.file.Close()
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package nsgate
+
+func (i *fileInfo) sys() any { return nil }

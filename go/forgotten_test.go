@@ -1,0 +1,112 @@
+//go:build linux && cgo
+
+package nsgate_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	nsgate "github.com/nsgate/nsgate/go"
+)
+
+// lockedBuffer may be written and read by several goroutines.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func TestAForgottenChrootIsReleasedCountedAndLogged(t *testing.T) {
+	var logged lockedBuffer
+	gate := openGate(t, nsgate.WithLogger(slog.New(slog.NewTextHandler(&logged, nil))), nsgate.WithDebug())
+	volume := t.TempDir()
+	forget := func() {
+		chroot := get[*nsgate.Chroot](t)(gate.OpenChroot(volume, nil))
+		must(t, chroot.Do(context.Background(), func() error { return nil }))
+		ns := get[*nsgate.MountNamespace](t)(gate.CurrentNamespace())
+		get[nsgate.NamespaceID](t)(ns.ID())
+	}
+	forget()
+	eventually(t, "both are released", func() string {
+		runtime.GC()
+		stats := get[nsgate.Stats](t)(gate.Stats())
+		if stats.Forgotten != 2 || stats.Released != 2 || stats.Reserved != 0 {
+			return fmt.Sprintf("%+v", stats)
+		}
+		return ""
+	})
+	if said := logged.String(); strings.Count(said, "was forgotten") != 2 || !strings.Contains(said, volume) || !strings.Contains(said, "forgotten_test.go") {
+		t.Errorf("logged %q", said)
+	}
+}
+
+func TestWhatWasClosedOrAttachedIsNotForgotten(t *testing.T) {
+	gate := openGate(t)
+	m := openMap(t, gate)
+	volume := t.TempDir()
+	s := register(t, m, "s", "life")
+	func() {
+		attached := get[*nsgate.Chroot](t)(gate.OpenChroot(volume, nil))
+		must(t, s.Attach(attached))
+		closed := get[*nsgate.Chroot](t)(gate.OpenChroot(volume, nil))
+		must(t, closed.Close())
+	}()
+	for range 5 {
+		runtime.GC()
+		runtime.Gosched()
+	}
+	must(t, gate.Fence(limited(t)))
+	stats := get[nsgate.Stats](t)(gate.Stats())
+	equal(t, stats.Forgotten, 0)
+	equal(t, stats.Reserved, 1)
+	equal(t, get[nsgate.SandboxInfo](t)(s.Info()).Attached, 1)
+	changes(t)(s.NetworkReleased(context.Background()))
+}
+
+func TestHotCallsAllocateOnlyWhatTheyReturn(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	gate := openGate(t)
+	chroot, _ := openChroot(t, gate, nil)
+	m := openMap(t, gate)
+	s := register(t, m, "sandbox", "life")
+	changes(t)(s.AssignNetwork(one))
+	changes(t)(s.MarkRunning(context.Background()))
+	must(t, chroot.WriteFile("file", nil, 0o600))
+	for what, c := range map[string]struct {
+		most float64
+		call func()
+	}{
+		"chmod":          {0, func() { chroot.Chmod("file", 0o600) }},
+		"truncate":       {0, func() { chroot.Truncate("file", 0) }},
+		"stat":           {1, func() { chroot.Stat("file") }},                                        // the FileInfo
+		"open and close": {3, func() { f, _ := chroot.OpenFile("file", os.O_RDONLY, 0); f.Close() }}, // the os.File
+		"no such file":   {2, func() { chroot.Stat("none") }},                                        // the FileInfo and the PathError
+		"get":            {0, func() { m.Get("sandbox") }},
+		"by address":     {0, func() { m.GetByAddress(one) }},
+		"no change":      {2, func() { s.MarkRunning(context.Background()) }}, // what callbacks would find
+	} {
+		if got := testing.AllocsPerRun(200, c.call); got > c.most {
+			t.Errorf("%s: %v allocations, not %v", what, got, c.most)
+		}
+	}
+}

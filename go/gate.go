@@ -1,0 +1,176 @@
+package nsgate
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/nsgate/nsgate/go/internal/capi"
+)
+
+// Gate is what a process sets up once: the kernel's features, clean threads and the release queue.
+// Everything else is made from it. All its methods may be called from any goroutine.
+type Gate struct{ *gate }
+
+// gate is what the things made from a Gate keep.
+type gate struct {
+	id        uint64
+	log       *slog.Logger
+	debug     bool
+	events    *events
+	closing   atomic.Bool
+	forgotten atomic.Uint64
+	// ctx is the context of the host's jobs, cancelled when the gate has closed.
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+// Open opens a gate. It must be called on a thread in the process's own mount namespace, which is
+// everywhere but inside a Do.
+//
+// ErrUnsupported: this is not Linux, the program was built without cgo, or the kernel is older than 5.10.
+func Open(options ...Option) (*Gate, error) {
+	settings := settings{log: slog.Default()}
+	for _, option := range options {
+		option(&settings)
+	}
+	g := &gate{log: settings.log, debug: settings.debug}
+	var e capi.Error
+	if capi.GateOpen(&settings.gate, &g.id, &e) != capi.StatusOK {
+		return nil, newError(&e)
+	}
+	if err := g.start(); err != nil {
+		capi.GateClose(g.id, 0, new(capi.Report), &e)
+		return nil, err
+	}
+	return &Gate{g}, nil
+}
+
+func (g *gate) start() error {
+	if err := capi.OpenMailbox(); err != nil {
+		return err
+	}
+	events, err := startEvents(g.id)
+	if err != nil {
+		capi.CloseMailbox()
+		return err
+	}
+	g.events = events
+	g.ctx, g.cancel = context.WithCancel(context.Background())
+	return nil
+}
+
+// Close refuses new resources and waits until everything handed over for release is gone, or ctx is
+// done. What is left then is abandoned, and the report says how much; tickets that are waited for end as
+// [OutcomeAbandoned]. Contexts of host jobs are cancelled at the end.
+//
+// A second Close answers ErrClosed. ErrWouldDeadlock, with nothing changed: it is called from inside a
+// job of the gate.
+func (g *Gate) Close(ctx context.Context) (Report, error) {
+	if !g.closing.CompareAndSwap(false, true) {
+		return Report{}, ErrClosed
+	}
+	_, err := g.drain(ctx)
+	if err == nil || ctx.Err() != nil {
+		g.events.look()
+		var report Report
+		if report, err = g.end(); err == nil {
+			return report, nil
+		}
+	}
+	g.closing.Store(false)
+	return Report{}, err
+}
+
+// end closes the gate with whatever is left.
+func (g *Gate) end() (Report, error) {
+	var report capi.Report
+	var e capi.Error
+	if capi.GateClose(g.id, 0, &report, &e) != capi.StatusOK {
+		return Report{}, newError(&e)
+	}
+	g.cancel()
+	g.events.stop()
+	capi.CloseMailbox()
+	return newReport(&report), nil
+}
+
+// Drain waits until nothing is left to release, or ctx is done, and reports. It may be called again.
+// The error is ctx's, beside a report of what is left.
+func (g *Gate) Drain(ctx context.Context) (Report, error) { return g.drain(ctx) }
+
+// lookAgain is for what the events don't tell: an event is readable a moment before it is counted.
+const lookAgain = 20 * time.Millisecond
+
+func (g *gate) drain(ctx context.Context) (Report, error) {
+	ticker := time.NewTicker(lookAgain)
+	defer ticker.Stop()
+	for {
+		var report capi.Report
+		var e capi.Error
+		news := g.events.news()
+		if capi.GateDrain(g.id, &report, &e) != capi.StatusOK {
+			return Report{}, newError(&e)
+		}
+		if report.Remaining == 0 {
+			return newReport(&report), nil
+		}
+		select {
+		case <-news:
+		case <-ticker.C:
+		case <-ctx.Done():
+			return newReport(&report), ctx.Err()
+		}
+	}
+}
+
+// Fence waits for everything that was handed over for release before it.
+func (g *Gate) Fence(ctx context.Context) error {
+	items, err := g.Remaining()
+	if err != nil {
+		return err
+	}
+	for _, item := range items {
+		if item.State == ItemFailed {
+			continue
+		}
+		if _, err := item.Ticket.Wait(ctx); err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Features tells what the kernel can do.
+func (g *Gate) Features() (Features, error) {
+	var features capi.Features
+	var e capi.Error
+	if capi.GateFeatures(g.id, &features, &e) != capi.StatusOK {
+		return Features{}, newError(&e)
+	}
+	return Features{
+		MountSetattr:      features.MountSetattr != 0,
+		OpenTreeNamespace: features.OpenTreeNamespace != 0,
+		Fchmodat2:         features.Fchmodat2 != 0,
+		NamespaceID:       features.NsID != 0,
+		MountProof:        features.MountProof != 0,
+	}, nil
+}
+
+// Features are what a kernel can do. Each that it lacks has a substitute.
+type Features struct {
+	MountSetattr      bool // mount_setattr(2) on a detached tree, Linux 5.12
+	OpenTreeNamespace bool // open_tree(2) with OPEN_TREE_NAMESPACE, Linux 7.0
+	Fchmodat2         bool // fchmodat2(2) with AT_EMPTY_PATH, Linux 6.6
+	NamespaceID       bool // ids of mount namespaces, Linux 6.11
+	MountProof        bool // whether a mount is gone can be asked, Linux 6.8
+}
+
+// OnRelease calls f for every release of the gate that ends, in order, from a goroutine of the gate,
+// until stop is called. f must not block: events that are not read in time are lost, and
+// [Stats].EventsDropped counts them.
+func (g *Gate) OnRelease(f func(Event)) (stop func()) {
+	return g.events.subscribe(func(e *capi.Event) { f(newEvent(g.gate, e)) })
+}

@@ -1,0 +1,182 @@
+//go:build linux && cgo
+
+package nsgate_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"syscall"
+	"testing"
+	"time"
+
+	nsgate "github.com/nsgate/nsgate/go"
+)
+
+func TestACloseOfTheGateReportsWhatWasReleased(t *testing.T) {
+	gate := openGate(t)
+	for range 10 {
+		chroot, _ := openChroot(t, gate, nil)
+		must(t, chroot.Close())
+	}
+	report, err := gate.Close(limited(t))
+	must(t, err)
+	equal(t, report, nsgate.Report{Released: 10})
+	_, err = gate.Close(limited(t))
+	failsWith(t, err, nsgate.ErrClosed)
+}
+
+func TestAClosedGateRefusesEverything(t *testing.T) {
+	gate := openGate(t)
+	ns := get[*nsgate.MountNamespace](t)(gate.CurrentNamespace())
+	must(t, ns.Close())
+	_, err := gate.Close(limited(t))
+	must(t, err)
+	_, err = gate.OpenChroot(t.TempDir(), nil)
+	failsWith(t, err, nsgate.ErrClosed)
+	failsWith(t, err, fs.ErrClosed)
+	_, err = gate.CurrentNamespace()
+	failsWith(t, err, nsgate.ErrClosed)
+	_, err = nsgate.NewMap[int](gate)
+	failsWith(t, err, nsgate.ErrClosed)
+	_, err = gate.Reserve("job", func(context.Context) error { return nil })
+	failsWith(t, err, nsgate.ErrClosed)
+	_, err = gate.Stats()
+	failsWith(t, err, nsgate.ErrClosed)
+}
+
+func TestACloseThatRunsOutOfTimeAbandonsAndCancels(t *testing.T) {
+	gate := openGate(t)
+	started, released := make(chan struct{}), make(chan struct{})
+	job := get[*nsgate.Job](t)(gate.Reserve("hanging", func(ctx context.Context) error {
+		close(started)
+		<-ctx.Done()
+		close(released)
+		return ctx.Err()
+	}))
+	ticket := get[nsgate.Ticket](t)(job.Submit())
+	<-started
+	waited := make(chan nsgate.Event, 1)
+	go func() {
+		event, _ := ticket.Wait(context.Background())
+		waited <- event
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	report, err := gate.Close(ctx)
+	must(t, err)
+	equal(t, report.Abandoned, 1)
+	equal(t, (<-waited).Outcome, nsgate.OutcomeAbandoned)
+	<-released
+}
+
+func TestTheGateCantBeClosedByItsOwnJob(t *testing.T) {
+	gate := openGate(t)
+	job := get[*nsgate.Job](t)(gate.Reserve("closer", func(ctx context.Context) error {
+		_, err := gate.Close(ctx)
+		return err
+	}))
+	ticket := get[nsgate.Ticket](t)(job.Submit())
+	event := get[nsgate.Event](t)(ticket.Wait(limited(t)))
+	equal(t, event.Outcome, nsgate.OutcomeFailed)
+	failsWith(t, job.Err(), nsgate.ErrWouldDeadlock)
+	chroot, _ := openChroot(t, gate, nil) // nothing has changed
+	must(t, chroot.Close())
+}
+
+func TestMoreThanTheCapacityIsRefusedAtOnce(t *testing.T) {
+	gate := openGate(t, nsgate.WithCapacity(2))
+	one, _ := openChroot(t, gate, nil)
+	openChroot(t, gate, nil)
+	volume := t.TempDir()
+	_, err := gate.OpenChroot(volume, nil)
+	failsWith(t, err, nsgate.ErrFull)
+	ticket := get[nsgate.Ticket](t)(one.Release())
+	get[nsgate.Event](t)(ticket.Wait(limited(t)))
+	again, err := gate.OpenChroot(volume, nil)
+	must(t, err)
+	must(t, again.Close())
+}
+
+func TestDrainAndFenceWaitForWhatWasHandedOver(t *testing.T) {
+	gate := openGate(t)
+	hold := make(chan struct{})
+	job := get[*nsgate.Job](t)(gate.Reserve("slow", func(context.Context) error { <-hold; return nil }))
+	get[nsgate.Ticket](t)(job.Submit())
+
+	short, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	report, err := gate.Drain(short)
+	failsWith(t, err, context.DeadlineExceeded)
+	equal(t, report.Remaining, 1)
+	failsWith(t, gate.Fence(short), context.DeadlineExceeded)
+
+	items := get[[]nsgate.Item](t)(gate.Remaining())
+	equal(t, len(items), 1)
+	equal(t, items[0].Label, "slow")
+	equal(t, items[0].Kind, nsgate.KindJob)
+	equal(t, items[0].State, nsgate.ItemRunning)
+
+	fenced := make(chan error)
+	go func() { fenced <- gate.Fence(limited(t)) }()
+	close(hold)
+	must(t, <-fenced)
+	report, err = gate.Drain(limited(t))
+	must(t, err)
+	equal(t, report, nsgate.Report{Released: 1})
+}
+
+func TestStatsCountWhatHappens(t *testing.T) {
+	gate := openGate(t, nsgate.WithCapacity(100))
+	chroot, _ := openChroot(t, gate, nil)
+	stats := get[nsgate.Stats](t)(gate.Stats())
+	equal(t, stats.Reserved, 1)
+	equal(t, stats.Capacity, 100)
+	ticket := get[nsgate.Ticket](t)(chroot.Release())
+	get[nsgate.Event](t)(ticket.Wait(limited(t)))
+	stats = get[nsgate.Stats](t)(gate.Stats())
+	equal(t, stats.Adds, 1)
+	equal(t, stats.Released, 1)
+	equal(t, stats.QueueDuration.Count, 1)
+	equal(t, stats.WorkDuration.Count, 1)
+	var buckets uint64
+	for _, n := range stats.WorkDuration.Buckets {
+		buckets += n
+	}
+	equal(t, buckets, 1)
+	equal(t, stats.WorkDuration.Bound(1), 4*time.Microsecond)
+	get[nsgate.Features](t)(gate.Features())
+}
+
+func TestOnReleaseTellsEveryReleaseInOrder(t *testing.T) {
+	gate := openGate(t)
+	events := make(chan nsgate.Event, 100)
+	stop := gate.OnRelease(func(event nsgate.Event) { events <- event })
+	for i := range 20 {
+		chroot, _ := openChroot(t, gate, nil)
+		ticket := get[nsgate.Ticket](t)(chroot.Release())
+		event := <-events
+		equal(t, event.Ticket, ticket)
+		equal(t, event.Sequence, uint64(i+1))
+		equal(t, event.Kind, nsgate.KindChroot)
+		equal(t, event.Outcome, nsgate.OutcomeReleased)
+	}
+	stop()
+	chroot, _ := openChroot(t, gate, nil)
+	ticket := get[nsgate.Ticket](t)(chroot.Release())
+	get[nsgate.Event](t)(ticket.Wait(limited(t)))
+	equal(t, len(events), 0)
+}
+
+func TestErrorsSayWhatTheyAre(t *testing.T) {
+	err := error(&nsgate.Error{Status: nsgate.StatusOS, Errno: syscall.ENOENT, Message: "open"})
+	failsWith(t, err, fs.ErrNotExist)
+	failsWith(t, err, syscall.ENOENT)
+	if errors.Is(err, nsgate.ErrClosed) || errors.Is(err, &nsgate.Error{Status: nsgate.StatusOS, Errno: syscall.EPERM}) {
+		t.Error("matches what it isn't")
+	}
+	failsWith(t, nsgate.ErrUnsupported, errors.ErrUnsupported)
+	failsWith(t, &nsgate.Error{Status: nsgate.StatusInvalidHandle, Message: "stale"}, nsgate.ErrClosed)
+	equal(t, nsgate.StatusWouldDeadlock.String(), "would deadlock")
+	equal(t, nsgate.Status(99).String(), "status 99")
+}

@@ -1,0 +1,3 @@
+module github.com/nsgate/nsgate/go
+
+go 1.24

@@ -1,0 +1,83 @@
+/* What Go needs beside nsgate.h: callbacks for the library, and calls that save a crossing. */
+#ifndef NSGATE_GO_SHIM_H
+#define NSGATE_GO_SHIM_H
+
+#include "nsgate.h"
+
+/* Offsets that Go's copies of the structs are checked against. */
+enum {
+  offsetof_retry_attempts = offsetof(nsgate_gate_options, retry_attempts),
+  offsetof_unfinished = offsetof(nsgate_stats, unfinished_ns),
+  offsetof_event_os_error = offsetof(nsgate_event, os_error),
+  offsetof_special_device = offsetof(nsgate_stat, special_device),
+  offsetof_attached = offsetof(nsgate_sandbox_details, attached),
+};
+
+/* Keys are numbers of a Go registry; they travel through the library as void *. */
+
+/* ---- the mailbox: what library threads have to tell Go ---- */
+
+enum {
+  NSGATE_GO_LETTER_JOB_ENDED = 1,
+  NSGATE_GO_LETTER_LIFE_ENDED = 2,
+  NSGATE_GO_LETTER_SUBSCRIBER_ENDED = 3,
+  NSGATE_GO_LETTER_RELEASED = 4,
+};
+
+typedef struct {
+  uint32_t kind;
+  uint32_t reserved;
+  uint64_t key;
+  uint64_t life;
+  nsgate_event event;
+} nsgate_go_letter;
+
+/* Opens the mailbox and returns an eventfd, which the caller closes after nsgate_go_mailbox_close, or -errno. */
+int nsgate_go_mailbox_open(void);
+void nsgate_go_mailbox_close(void);
+/* Takes the oldest letter; 0 when there is none. */
+int nsgate_go_mailbox_take(nsgate_go_letter *out);
+/* Makes the eventfd readable. */
+void nsgate_go_mailbox_wake(void);
+/* Calls the Go subscriber of a RELEASED letter with this thread marked as being in it. */
+void nsgate_go_deliver(const nsgate_go_letter *letter);
+
+/* ---- where the calling thread is ---- */
+
+enum {
+  NSGATE_GO_IN_CALLBACK = 1,      /* in a callback of some subscriber */
+  NSGATE_GO_IN_RELEASE = 2,       /* in the delivery of a release: the mailbox waits */
+  NSGATE_GO_IN_THIS_RELEASE = 4,  /* in the delivery of a release to this very subscriber */
+};
+uint32_t nsgate_go_place(uint64_t subscriber);
+
+/* Keeps the scheduler's preemption signal from this thread, or no longer. */
+void nsgate_go_hold_preemption(uint32_t hold);
+
+/* ---- calls ---- */
+
+nsgate_status nsgate_go_job_reserve(nsgate_gate gate, nsgate_string label, uint64_t key, nsgate_job *out, nsgate_error *error);
+nsgate_status nsgate_go_before_release(nsgate_chroot chroot, uint64_t key, nsgate_error *error);
+
+/* Start a job. From inside a job on a namespace thread it has run when this returns: *ran is 1 then, and done isn't called. */
+nsgate_status nsgate_go_chroot_start(nsgate_chroot chroot, uint64_t key, uint32_t *ran, nsgate_error *error);
+nsgate_status nsgate_go_namespace_start(nsgate_namespace ns, uint64_t key, uint32_t *ran, nsgate_error *error);
+
+nsgate_status nsgate_go_register(nsgate_map map, nsgate_string sandbox_id, nsgate_string lifecycle_id, uint64_t life, nsgate_sandbox *out, nsgate_error *error);
+nsgate_status nsgate_go_subscribe(nsgate_map map, nsgate_string name, uint64_t key, uint32_t with_release, uint64_t *subscription, nsgate_error *error);
+
+/* Find a life, by the number of its value, and give the reference back at once; without error text: 0 if there is none. */
+uint64_t nsgate_go_find(nsgate_map map, nsgate_string sandbox_id);
+uint64_t nsgate_go_find_by_address(nsgate_map map, nsgate_address address);
+uint64_t nsgate_go_find_by_lifecycle(nsgate_map map, nsgate_string lifecycle_id);
+/* Fills lives with the numbers of the values; *count is how many there are, perhaps more than fit. */
+nsgate_status nsgate_go_snapshot(nsgate_map map, uint32_t which, uint64_t *lives, size_t capacity, size_t *count, nsgate_error *error);
+
+enum { NSGATE_GO_RUNNING, NSGATE_GO_STOPPING, NSGATE_GO_STOPPED, NSGATE_GO_NETWORK_RELEASED };
+
+/* Changes a life. *outermost is the call in whose callback this thread is, 0 if in none: an event of a
+ * change made inside a callback may be told by the frame above, after the change returned. */
+nsgate_status nsgate_go_change(uint32_t change, nsgate_sandbox sandbox, uint64_t call, uint32_t *changed, uint64_t *outermost, nsgate_error *error);
+nsgate_status nsgate_go_map_network_released(nsgate_map map, nsgate_address address, nsgate_string lifecycle_id, uint64_t call, uint32_t *changed, uint64_t *outermost, nsgate_error *error);
+
+#endif

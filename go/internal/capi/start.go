@@ -1,0 +1,46 @@
+//go:build linux && cgo
+
+package capi
+
+// #include "shim.h"
+// #cgo nocallback nsgate_go_hold_preemption
+// #cgo nocallback nsgate_go_place
+import "C"
+
+// start begins a run. Inside another run on this thread the library runs it before it returns, and then
+// Done is called here.
+func start(run *Run, e *Error, begin func(key C.uint64_t, ran *C.uint32_t) C.nsgate_status) int32 {
+	key := runs.Add(run)
+	var ran C.uint32_t
+	status := begin(C.uint64_t(key), &ran)
+	if status != C.NSGATE_OK {
+		runs.Remove(key)
+		return e.answer(status)
+	}
+	if ran != 0 {
+		runs.Remove(key)
+		run.Done(run.ending, nil)
+	}
+	return StatusOK
+}
+
+func holdPreemption(hold bool) {
+	if hold {
+		C.nsgate_go_hold_preemption(1)
+	} else {
+		C.nsgate_go_hold_preemption(0)
+	}
+}
+
+// Place tells whether the calling thread is in a subscriber's callback.
+type Place uint32
+
+// Parts of a Place.
+const (
+	InCallback    Place = C.NSGATE_GO_IN_CALLBACK
+	InRelease     Place = C.NSGATE_GO_IN_RELEASE
+	InThisRelease Place = C.NSGATE_GO_IN_THIS_RELEASE
+)
+
+// WhereAmI returns the place of the calling thread, as seen by the subscriber with a number.
+func WhereAmI(subscriber uint64) Place { return Place(C.nsgate_go_place(C.uint64_t(subscriber))) }

@@ -1,0 +1,197 @@
+package nsgate
+
+import (
+	"context"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nsgate/nsgate/go/internal/capi"
+)
+
+// Map is the registry of sandboxes: by sandbox id, by lifecycle id and by network address. A sandbox may
+// live several times, from checkpoint to resume; a lifecycle id is one life. Each life has a value of
+// the host's type T, which the subscribers are called with.
+//
+// A life is registered, then running, stopping and stopped; its network is none, assigned and released,
+// independent of that. It leaves the map when it is stopped, its network is released or was never
+// assigned, and its subscribers are told. What is attached to it is released with its network.
+//
+// All methods may be called from any goroutine, and from inside subscribers but for what says otherwise.
+type Map[T any] struct {
+	gate   *gate
+	handle *mapHandle
+}
+
+type mapHandle struct {
+	id     uint64
+	closed atomic.Bool
+	done   chan struct{} // closed by Close
+
+	waiting atomic.Int32 // who waits for a change
+	mu      sync.Mutex
+	changed chan struct{} // closed at the next change; nil if nobody waits
+}
+
+// life is the host's value of one life, with the names it has.
+type life[T any] struct {
+	sandboxID, lifecycleID string
+	value                  T
+	// handle is the library's, 0 until the life is registered.
+	handle atomic.Uint64
+}
+
+// NewMap makes a map. It must be closed.
+func NewMap[T any](g *Gate) (*Map[T], error) {
+	if g.closing.Load() {
+		return nil, ErrClosed
+	}
+	handle := &mapHandle{done: make(chan struct{})}
+	var e capi.Error
+	if capi.MapCreate(g.id, &handle.id, &e) != capi.StatusOK {
+		return nil, newError(&e)
+	}
+	runtime.AddCleanup(handle, freeMap, handle.id)
+	return &Map[T]{gate: g.gate, handle: handle}, nil
+}
+
+func freeMap(id uint64) {
+	var e capi.Error
+	capi.MapFree(id, &e)
+}
+
+// Close ends the map and its subscribers. Lives in it can't be changed any more; what is attached to
+// them is released. A second Close answers ErrClosed.
+func (m *Map[T]) Close() error {
+	if !m.handle.closed.CompareAndSwap(false, true) {
+		return ErrClosed
+	}
+	close(m.handle.done)
+	var e capi.Error
+	status := capi.MapFree(m.handle.id, &e)
+	if status != capi.StatusOK {
+		return newError(&e)
+	}
+	return nil
+}
+
+// Register adds a life of a sandbox. The ids are not empty and have at most 255 bytes.
+//
+// ErrAlreadyExists: there is a life with that lifecycle id.
+func (m *Map[T]) Register(sandboxID, lifecycleID string, value T) (*Sandbox[T], error) {
+	l := &life[T]{sandboxID: sandboxID, lifecycleID: lifecycleID, value: value}
+	var handle uint64
+	var e capi.Error
+	status := capi.MapRegister(m.handle.id, sandboxID, lifecycleID, l, &handle, &e)
+	runtime.KeepAlive(m)
+	if status != capi.StatusOK {
+		return nil, newError(&e)
+	}
+	l.handle.Store(handle)
+	return newSandbox(m, l, handle), nil
+}
+
+// AssignNetwork is [Sandbox.AssignNetwork] by the lifecycle id. ErrNotFound: there is no such life.
+func (m *Map[T]) AssignNetwork(lifecycleID string, address netip.Addr) (bool, error) {
+	s, ok := m.Sandbox(lifecycleID)
+	if !ok {
+		return false, ErrNotFound
+	}
+	return s.AssignNetwork(address)
+}
+
+// MarkRunning is [Sandbox.MarkRunning] by the lifecycle id. ErrNotFound: there is no such life.
+func (m *Map[T]) MarkRunning(ctx context.Context, lifecycleID string) (bool, error) {
+	return m.change(ctx, lifecycleID, (*Sandbox[T]).MarkRunning)
+}
+
+// MarkStopping is [Sandbox.MarkStopping] by the lifecycle id. ErrNotFound: there is no such life.
+func (m *Map[T]) MarkStopping(ctx context.Context, lifecycleID string) (bool, error) {
+	return m.change(ctx, lifecycleID, (*Sandbox[T]).MarkStopping)
+}
+
+// MarkStopped is [Sandbox.MarkStopped] by the lifecycle id. ErrNotFound: there is no such life.
+func (m *Map[T]) MarkStopped(ctx context.Context, lifecycleID string) (bool, error) {
+	return m.change(ctx, lifecycleID, (*Sandbox[T]).MarkStopped)
+}
+
+func (m *Map[T]) change(ctx context.Context, lifecycleID string, change func(*Sandbox[T], context.Context) (bool, error)) (bool, error) {
+	s, ok := m.Sandbox(lifecycleID)
+	if !ok {
+		return false, ErrNotFound
+	}
+	return change(s, ctx)
+}
+
+// NetworkReleased is [Sandbox.NetworkReleased] for the life that has the address. The lifecycle id keeps
+// it from releasing the network of a life that got the address since.
+//
+// ErrNotFound: nobody has the address. ErrWrongLifecycle: another life has it.
+func (m *Map[T]) NetworkReleased(ctx context.Context, address netip.Addr, lifecycleID string) (bool, error) {
+	a, err := newAddress(address)
+	if err != nil {
+		return false, err
+	}
+	c, key := beginChange(ctx)
+	answer := answers.Get().(*capi.Answer)
+	status := capi.MapNetworkReleased(m.handle.id, a, lifecycleID, key, answer)
+	m.handle.notify()
+	runtime.KeepAlive(m)
+	return c.end(key, status, answer)
+}
+
+// WaitLifecycles waits until no life is in the map, or ctx is done. It holds no thread.
+//
+// ErrWouldDeadlock: it is called from inside a subscriber, whose own sandbox can't leave meanwhile.
+func (m *Map[T]) WaitLifecycles(ctx context.Context) error {
+	if capi.WhereAmI(0)&capi.InCallback != 0 {
+		return ErrWouldDeadlock
+	}
+	h := m.handle
+	h.waiting.Add(1)
+	defer h.waiting.Add(-1)
+	for {
+		changed := h.next()
+		var running, all int
+		var e capi.Error
+		if capi.MapCount(h.id, &running, &all, &e) != capi.StatusOK {
+			return newError(&e)
+		}
+		if all == 0 {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-h.done:
+			return ErrClosed
+		case <-m.gate.ctx.Done():
+			return ErrClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// next returns a channel that is closed at the next change.
+func (h *mapHandle) next() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.changed == nil {
+		h.changed = make(chan struct{})
+	}
+	return h.changed
+}
+
+// notify tells those who wait that there was a change.
+func (h *mapHandle) notify() {
+	if h.waiting.Load() == 0 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.changed != nil {
+		close(h.changed)
+		h.changed = nil
+	}
+}

@@ -1,0 +1,20 @@
+//! The library's concurrent state machines, taken from its sources as they are, with loom's
+//! primitives below them and small models above: every interleaving (up to a number of preemptions)
+//! is tried, and a lost wake-up, a double take or a race is a failed test.
+//!
+//! Only what talks to the kernel is replaced here. Run it by `tests/loom/run`.
+#![cfg(loom)]
+#![allow(dead_code, unused_imports)]
+
+#[path = "../../../src/error.rs"]
+mod error;
+mod kernel;
+#[path = "../../../src/releasable.rs"]
+mod releasable;
+mod release;
+#[path = "../../../src/rundown.rs"]
+mod rundown;
+mod sync;
+
+#[cfg(test)]
+mod models;

@@ -1,0 +1,9 @@
+//! What is tried. Each model is small, so that all of its interleavings can be.
+
+mod ends;
+mod harness;
+mod queue;
+mod rundown;
+mod stuck;
+mod subscribers;
+mod timer;
