@@ -15,6 +15,8 @@ mod release;
 #[path = "../../../src/rundown.rs"]
 mod rundown;
 mod sync;
+#[path = "../../../src/capi/word.rs"]
+mod word;
 
 #[cfg(test)]
 mod models;
