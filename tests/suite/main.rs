@@ -13,6 +13,8 @@ mod files_remove_all;
 mod files_stat;
 mod files_tree;
 mod files_unsupported;
+mod fuse_volume;
+mod hang;
 mod host;
 mod map;
 mod map_attach;
