@@ -174,5 +174,4 @@ func forgotten(c *chroot) {
 			"volume", c.volume, "opened", string(c.opened))
 	}
 	capi.ChrootFree(c.id, &e)
-	capi.TendMailbox()
 }

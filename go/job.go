@@ -107,7 +107,6 @@ func (j *job) free() {
 	if j.freed.CompareAndSwap(false, true) {
 		var e capi.Error
 		capi.JobFree(j.id, &e)
-		capi.TendMailbox()
 	}
 }
 

@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 // before: every thread at home, no descriptor and no value more.
 func openGate(t testing.TB, options ...nsgate.Option) *nsgate.Gate {
 	t.Helper()
-	descriptors := countDescriptors(t)
+	descriptors, goroutines := countDescriptors(t), runtime.NumGoroutine()
 	quiet := []nsgate.Option{
 		nsgate.WithLogger(slog.New(slog.NewTextHandler(io.Discard, nil))),
 		nsgate.WithNamespaceThreads(0, 50*time.Millisecond),
@@ -61,7 +61,7 @@ func openGate(t testing.TB, options ...nsgate.Option) *nsgate.Gate {
 			t.Errorf("the gate leaves something behind: %v", report)
 		}
 		eventually(t, "every thread is at home", threadsAbroad)
-		eventually(t, "nothing is left of the test", func() string { return leftovers(t, descriptors) })
+		eventually(t, "nothing is left of the test", func() string { return leftovers(t, descriptors, goroutines) })
 	})
 	return gate
 }
@@ -117,7 +117,7 @@ func countDescriptors(t testing.TB) int {
 	return len(entries)
 }
 
-func leftovers(t testing.TB, descriptors int) string {
+func leftovers(t testing.TB, descriptors, goroutines int) string {
 	t.Helper()
 	runtime.GC()
 	runs, jobs, lives, subscribers, calls := capi.Live()
@@ -132,6 +132,9 @@ func leftovers(t testing.TB, descriptors int) string {
 			}
 		}
 		return fmt.Sprintf("%d descriptors instead of %d: %q", now, descriptors, open)
+	}
+	if now := runtime.NumGoroutine(); now > goroutines {
+		return fmt.Sprintf("%d goroutines instead of %d", now, goroutines)
 	}
 	return ""
 }

@@ -59,7 +59,6 @@ func NewMap[T any](g *Gate) (*Map[T], error) {
 func freeMap(id uint64) {
 	var e capi.Error
 	capi.MapFree(id, &e)
-	capi.TendMailbox()
 }
 
 // Close ends the map and its subscribers. Lives in it can't be changed any more; what is attached to
@@ -71,7 +70,6 @@ func (m *Map[T]) Close() error {
 	close(m.handle.done)
 	var e capi.Error
 	status := capi.MapFree(m.handle.id, &e)
-	capi.TendMailbox()
 	if status != capi.StatusOK {
 		return newError(&e)
 	}

@@ -65,7 +65,6 @@ func newSandbox[T any](m *Map[T], l *life[T], handle uint64) *Sandbox[T] {
 func freeSandbox(handle uint64) {
 	var e capi.Error
 	capi.SandboxFree(handle, &e)
-	capi.TendMailbox()
 }
 
 // retain makes a Sandbox of what a look-up found, nil if that is nothing or has gone since.

@@ -57,7 +57,6 @@ func (s *Subscription) Unsubscribe() error {
 	s.end()
 	var e capi.Error
 	status := capi.MapUnsubscribe(s.m.id, s.id, &e)
-	capi.TendMailbox()
 	runtime.KeepAlive(s.m)
 	if status != capi.StatusOK {
 		return newError(&e)

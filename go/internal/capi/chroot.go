@@ -53,7 +53,7 @@ func ChrootBeforeRelease(id uint64, function func() int32, e *Error) int32 {
 	key := jobs.Add(function)
 	status := C.nsgate_go_before_release(chroot(id), C.uint64_t(key), e.c())
 	if status != C.NSGATE_OK {
-		jobs.Remove(key)
+		dropped(&jobs, key)
 	}
 	return e.answer(status)
 }

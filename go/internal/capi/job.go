@@ -22,7 +22,7 @@ func JobReserve(g uint64, label string, function func() int32, out *uint64, e *E
 	var handle C.nsgate_job
 	status := C.nsgate_go_job_reserve(gate(g), str(label), C.uint64_t(key), &handle, e.c())
 	if status != C.NSGATE_OK {
-		jobs.Remove(key)
+		dropped(&jobs, key)
 	}
 	*out = uint64(handle.id)
 	return e.answer(status)

@@ -5,7 +5,7 @@ package capi
 // #include "shim.h"
 // #cgo noescape nsgate_go_mailbox_take
 // #cgo nocallback nsgate_go_mailbox_take
-// #cgo nocallback nsgate_go_mailbox_pending
+// #cgo nocallback nsgate_go_mailbox_wake
 import "C"
 
 import (
@@ -15,76 +15,68 @@ import (
 )
 
 // The mailbox is one for the process: what it has to tell may outlive the gate it came from. It is read
-// while a gate is open; afterwards by whoever gives something back.
+// as long as a gate is open, or C has a number that it will say the end of.
 var mailbox struct {
 	sync.Mutex
-	users int
-	file  *os.File
-	ended chan struct{}
+	gates  int
+	reader bool
 }
 
 // OpenMailbox makes sure that the mailbox is read, until CloseMailbox is called as often.
 func OpenMailbox() error {
 	mailbox.Lock()
 	defer mailbox.Unlock()
-	if mailbox.users == 0 {
+	if !mailbox.reader {
 		fd := C.nsgate_go_mailbox_open()
 		if fd < 0 {
 			return os.NewSyscallError("eventfd", syscall.Errno(-fd))
 		}
-		mailbox.file = os.NewFile(uintptr(fd), "nsgate mailbox")
-		mailbox.ended = make(chan struct{})
-		go readMailbox(mailbox.file, mailbox.ended)
+		mailbox.reader = true
+		go readMailbox(os.NewFile(uintptr(fd), "nsgate mailbox"))
 	}
-	mailbox.users++
+	mailbox.gates++
 	return nil
 }
 
 // CloseMailbox undoes one OpenMailbox. It doesn't wait for the reader, in which it may be called.
 func CloseMailbox() {
 	mailbox.Lock()
-	defer mailbox.Unlock()
-	mailbox.users--
-	if mailbox.users == 0 {
-		C.nsgate_go_mailbox_close()
-		mailbox.file.Close()
-	}
-}
-
-// TendMailbox reads what there is if nobody else does.
-func TendMailbox() {
-	mailbox.Lock()
-	tended := mailbox.users > 0
+	mailbox.gates--
 	mailbox.Unlock()
-	if !tended {
-		readLetters()
-	}
+	C.nsgate_go_mailbox_wake()
 }
 
-func readMailbox(file *os.File, ended chan<- struct{}) {
-	defer close(ended)
+// dropped takes back a number that C has not taken.
+func dropped[V any](r *Registry[V], key uint64) {
+	r.Remove(key)
+	C.nsgate_go_mailbox_wake()
+}
+
+func readMailbox(file *os.File) {
 	var counter [8]byte
 	for {
-		readLetters()
-		if _, err := file.Read(counter[:]); err != nil {
-			readLetters()
-			return
-		}
-	}
-}
-
-// letters is held by the reader: letters are answered in the order in which they came.
-var letters sync.Mutex
-
-// readLetters reads what there is, unless somebody does already, who then also reads what came since.
-func readLetters() {
-	for C.nsgate_go_mailbox_pending() != 0 && letters.TryLock() {
 		var letter C.nsgate_go_letter
 		for C.nsgate_go_mailbox_take(&letter) != 0 {
 			read(&letter)
 		}
-		letters.Unlock()
+		if nothingToRead() {
+			file.Close()
+			return
+		}
+		file.Read(counter[:]) // there is nothing that could fail
 	}
+}
+
+// nothingToRead ends the mailbox if nothing can come any more.
+func nothingToRead() bool {
+	mailbox.Lock()
+	defer mailbox.Unlock()
+	if mailbox.gates > 0 || jobs.Len()+lives.Len()+subscribers.Len() > 0 {
+		return false
+	}
+	C.nsgate_go_mailbox_close()
+	mailbox.reader = false
+	return true
 }
 
 func read(letter *C.nsgate_go_letter) {

@@ -48,7 +48,7 @@ func MapRegister(id uint64, sandboxID, lifecycleID string, life any, out *uint64
 	var handle C.nsgate_sandbox
 	status := C.nsgate_go_register(sandboxMap(id), str(sandboxID), str(lifecycleID), C.uint64_t(key), &handle, e.c())
 	if status != C.NSGATE_OK {
-		lives.Remove(key)
+		dropped(&lives, key)
 	}
 	*out = uint64(handle.id)
 	return e.answer(status)
@@ -123,7 +123,7 @@ func MapSubscribe(id uint64, name string, subscriber Subscriber, withRelease boo
 	}
 	status := C.nsgate_go_subscribe(sandboxMap(id), str(name), C.uint64_t(*key), with, (*C.uint64_t)(out), e.c())
 	if status != C.NSGATE_OK {
-		subscribers.Remove(*key)
+		dropped(&subscribers, *key)
 	}
 	return e.answer(status)
 }

@@ -42,6 +42,20 @@ void nsgate_go_mailbox_close(void) {
   pthread_mutex_unlock(&mailbox);
 }
 
+/* The mutex is held. */
+static void ring(void) {
+  if (mailbox_fd < 0) return;
+  uint64_t one = 1;
+  ssize_t written = write(mailbox_fd, &one, sizeof one); /* full: then it is readable anyway */
+  (void)written;
+}
+
+void nsgate_go_mailbox_wake(void) {
+  pthread_mutex_lock(&mailbox);
+  ring();
+  pthread_mutex_unlock(&mailbox);
+}
+
 static void post(uint32_t kind, uint64_t key, uint64_t life, const nsgate_event *event) {
   struct node *node = calloc(1, sizeof *node);
   if (node == NULL) abort(); /* as Go does when memory runs out: a lost end would be waited for */
@@ -52,11 +66,7 @@ static void post(uint32_t kind, uint64_t key, uint64_t life, const nsgate_event 
   pthread_mutex_lock(&mailbox);
   *last = node;
   last = &node->next;
-  if (mailbox_fd >= 0) {
-    uint64_t one = 1;
-    ssize_t written = write(mailbox_fd, &one, sizeof one); /* full: then it is readable anyway */
-    (void)written;
-  }
+  ring();
   pthread_mutex_unlock(&mailbox);
 }
 
@@ -72,13 +82,6 @@ int nsgate_go_mailbox_take(nsgate_go_letter *out) {
   *out = node->letter;
   free(node);
   return 1;
-}
-
-int nsgate_go_mailbox_pending(void) {
-  pthread_mutex_lock(&mailbox);
-  int pending = first != NULL;
-  pthread_mutex_unlock(&mailbox);
-  return pending;
 }
 
 static void job_ended(void *user_data) { post(NSGATE_GO_LETTER_JOB_ENDED, to_key(user_data), 0, NULL); }

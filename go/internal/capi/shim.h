@@ -32,12 +32,13 @@ typedef struct {
   nsgate_event event;
 } nsgate_go_letter;
 
-/* Opens the mailbox and returns an eventfd that the caller owns until nsgate_go_mailbox_close, or -errno. */
+/* Opens the mailbox and returns an eventfd, which the caller closes after nsgate_go_mailbox_close, or -errno. */
 int nsgate_go_mailbox_open(void);
 void nsgate_go_mailbox_close(void);
 /* Takes the oldest letter; 0 when there is none. */
 int nsgate_go_mailbox_take(nsgate_go_letter *out);
-int nsgate_go_mailbox_pending(void);
+/* Makes the eventfd readable. */
+void nsgate_go_mailbox_wake(void);
 /* Calls the Go subscriber of a RELEASED letter with this thread marked as being in it. */
 void nsgate_go_deliver(const nsgate_go_letter *letter);
 

@@ -61,7 +61,6 @@ func StatusName(status int32) string { return "NSGATE_UNKNOWN" }
 
 func OpenMailbox() error               { return nil }
 func CloseMailbox()                    {}
-func TendMailbox()                     {}
 func WhereAmI(subscriber uint64) Place { return 0 }
 func holdPreemption(bool)              {}
 
