@@ -362,22 +362,32 @@ fn an_operation_that_hangs_delays_no_other_and_its_chroot_is_released_after_it()
 }
 
 #[test]
-fn a_mount_of_a_silent_server_is_unmounted_or_hangs_alone() {
+fn a_mount_of_a_silent_server_is_unmounted_or_detached_without_a_word_to_it() {
     let _host = host();
-    let Some(volume) = FuseVolume::new(",default_permissions") else {
-        return;
-    };
-    let plain = Volume::new();
-    let gate = hasty_gate(|_| ());
-    let job = gate
-        .releases()
-        .reserve_unmount(volume.path(), UnmountOptions::default())
-        .unwrap();
-    volume.fall_silent();
-    let ticket = job.submit().unwrap();
-    other_release_ends(&gate, &plain);
-    let event = gate.releases().wait(ticket, Some(soon())).unwrap();
-    assert_eq!(event.outcome, Outcome::Released(Proof::Verified));
-    volume.answer();
-    close(&gate);
+    for busy in [false, true] {
+        let Some(volume) = FuseVolume::new(",default_permissions") else {
+            return;
+        };
+        let plain = Volume::new();
+        let gate = hasty_gate(|options| {
+            options.retry.attempts = 2;
+            options.blocking_budget = LONG;
+        });
+        let user = busy.then(|| File::open(volume.path().join("data")).unwrap());
+        volume.fall_silent();
+        let options = UnmountOptions { detach: true };
+        let job = gate.releases().reserve_unmount(volume.path(), options);
+        let ticket = job.unwrap().submit().unwrap();
+        other_release_ends(&gate, &plain);
+        let event = gate.releases().wait(ticket, Some(soon())).unwrap();
+        let proof = if busy {
+            Proof::Unverified
+        } else {
+            Proof::Verified
+        };
+        assert_eq!(event.outcome, Outcome::Released(proof));
+        volume.answer();
+        drop(user);
+        close(&gate);
+    }
 }
