@@ -6,6 +6,7 @@ mod chroot;
 mod differential;
 mod enter;
 mod escape;
+mod fault;
 mod files;
 mod files_listing;
 mod files_open;
