@@ -143,7 +143,7 @@ impl Volume {
 
     /// `options` as for mount(8): "size=64k,nr_inodes=3".
     pub(crate) fn with_options(options: &str) -> Volume {
-        let path = std::env::temp_dir().join(format!("nsgate-test-{}", unique()));
+        let path = temporary_path();
         fs::create_dir(&path).unwrap();
         nix::mount::mount(
             Some("tmpfs"),
@@ -173,6 +173,11 @@ impl Drop for Volume {
         nix::mount::umount2(&self.0, flags).unwrap();
         fs::remove_dir(&self.0).unwrap();
     }
+}
+
+/// A path that nothing has yet.
+pub(crate) fn temporary_path() -> PathBuf {
+    std::env::temp_dir().join(format!("nsgate-test-{}", unique()))
 }
 
 fn unique() -> String {
