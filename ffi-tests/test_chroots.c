@@ -58,7 +58,7 @@ static void options(nsgate_gate gate) {
 
 static void devices(nsgate_gate gate) {
   nsgate_error error;
-  char path[128];
+  char path[256];
   snprintf(path, sizeof path, "%s/null", volume_path());
   /* Not in a user namespace. */
   if (mknod(path, S_IFCHR | 0666, 1 << 8 | 3) != 0) return;
@@ -81,7 +81,7 @@ static bool sees(nsgate_chroot chroot, const char *path) {
 
 static void submounts(nsgate_gate gate) {
   nsgate_error error;
-  char path[128], later[128], file[160];
+  char path[256], later[256], file[300];
   snprintf(path, sizeof path, "%s/below", volume_path());
   snprintf(later, sizeof later, "%s/later", volume_path());
   NEED(mkdir(path, 0755) == 0 && mkdir(later, 0755) == 0, "mkdir");
@@ -111,7 +111,7 @@ static void submounts(nsgate_gate gate) {
 static void sources(nsgate_gate gate) {
   nsgate_error error;
   nsgate_chroot chroot = {42};
-  char path[128], link[160];
+  char path[256], link[256];
   STATUS(nsgate_chroot_open(gate, NSGATE_STR("/none/such"), NULL, &chroot, &error), NSGATE_OS, &error, "a volume that is not there");
   EQUAL(error.os_error, ENOENT, "ENOENT");
   STATUS(nsgate_chroot_open(gate, NSGATE_STR("/proc/self/stat"), NULL, &chroot, &error), NSGATE_OS, &error, "a file");

@@ -1382,7 +1382,7 @@ typedef struct nsgate_address {
  * Sandbox map
  *
  * A map knows which sandboxes there are. A sandbox id may live several times, as checkpoint and
- * resume make it; a lifecycle id is one life, and a nsgate_sandbox handle is one life, too. The
+ * resume make it; a lifecycle id is one life, and an nsgate_sandbox handle is one life, too. The
  * running life is found by its sandbox id, the owner of an address by that. A life leaves the map when
  * it is stopped and its network is released or was never assigned.
  */
