@@ -1,6 +1,7 @@
 //! Everything at random from eight threads for a while; then every count adds up exactly, and
 //! memory, descriptors and threads are what they were after the first part of it.
 
+mod parts;
 mod tally;
 mod world;
 

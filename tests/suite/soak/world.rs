@@ -3,56 +3,18 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
 
 use nsgate::{
-    Chroot, ChrootOptions, Error, Gate, Job, ReleaseSubscription, Result, Sandbox, SandboxMap,
-    Status, Subscriber, Subscription,
+    Chroot, ChrootOptions, Error, Gate, Job, ReleaseSubscription, SandboxMap, Status, Subscription,
 };
 
+use super::parts::{Body, Counter, KEPT, Kept, Life};
 use super::tally::{Done, Tally, count};
 use crate::host::{Random, soon};
 
 const LIVES: usize = 32;
-const KEPT: usize = 32;
-
-type Life = Sandbox<()>;
-
-/// Places that threads put things into and take them from.
-struct Kept<T>(Vec<Mutex<Option<T>>>);
-
-impl<T> Kept<T> {
-    fn new() -> Kept<T> {
-        Kept((0..KEPT).map(|_| Mutex::new(None)).collect())
-    }
-
-    /// Puts something into a place; what was there comes back.
-    fn put(&self, random: &mut Random, thing: T) -> Option<T> {
-        let place = &self.0[random.below(KEPT as u64) as usize];
-        place.lock().unwrap().replace(thing)
-    }
-
-    fn take(&self, random: &mut Random) -> Option<T> {
-        let place = &self.0[random.below(KEPT as u64) as usize];
-        place.lock().unwrap().take()
-    }
-
-    fn empty(&self) -> Vec<T> {
-        let places = self.0.iter();
-        places
-            .filter_map(|place| place.lock().unwrap().take())
-            .collect()
-    }
-}
-
-impl<T: Clone> Kept<T> {
-    fn get(&self, random: &mut Random) -> Option<T> {
-        let place = &self.0[random.below(KEPT as u64) as usize];
-        place.lock().unwrap().clone()
-    }
-}
-
 pub(super) struct World<'a> {
     gate: &'a Gate,
     map: SandboxMap<()>,
@@ -64,44 +26,6 @@ pub(super) struct World<'a> {
     subscriptions: Kept<Subscription>,
     release_subscriptions: Kept<ReleaseSubscription>,
     next: AtomicU64,
-}
-
-/// Counts what it is told, and its own end.
-struct Counter {
-    done: Arc<Done>,
-    /// It was there from the beginning, and hears everything.
-    is_first: bool,
-}
-
-impl Subscriber<()> for Counter {
-    fn on_insert(&self, _: &Life) -> Result<()> {
-        if self.is_first {
-            count(&self.done.inserts_told);
-        }
-        Ok(())
-    }
-
-    fn on_network_release(&self, _: &Life) -> Result<()> {
-        if self.is_first {
-            count(&self.done.network_releases_told);
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Counter {
-    fn drop(&mut self) {
-        count(&self.done.subscribers_dropped);
-    }
-}
-
-/// Part of a job or a callback.
-struct Body(Arc<Done>, fn(&Done) -> &AtomicU64);
-
-impl Drop for Body {
-    fn drop(&mut self) {
-        count((self.1)(&self.0));
-    }
 }
 
 fn address(random: &mut Random) -> IpAddr {
