@@ -23,6 +23,9 @@ static const struct group groups[] = {
     {"map", test_map},
     {"sandboxes", test_sandboxes},
     {"attachments", test_attachments},
+    {"subscribers", test_subscribers},
+    {"reentry", test_reentry},
+    {"races", test_races},
 };
 
 int main(int argc, char **argv) {

@@ -178,7 +178,7 @@ static void snapshots(nsgate_gate gate) {
   nsgate_sandbox all[4], buffer[8];
   size_t count = 0;
   for (int i = 0; i < 4; i++) {
-    char life[16];
+    char life[32];
     snprintf(life, sizeof life, "life-%d", i);
     all[i] = enroll(map, "s", life, &all[i], NULL);
   }

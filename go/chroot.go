@@ -2,6 +2,7 @@ package nsgate
 
 import (
 	"context"
+	"io/fs"
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
@@ -27,6 +28,8 @@ type chroot struct {
 	volume  string
 	options ChrootOptions
 	opened  []byte // the stack, with WithDebug
+	// operations are the places of its file operations.
+	operations places
 	// attached is whether closing is up to a sandbox.
 	attached atomic.Bool
 }
@@ -81,9 +84,14 @@ func (g *gate) openChroot(op, path, name string, options *ChrootOptions) (*Chroo
 	if g.closing.Load() {
 		return nil, pathError(op, name, &capi.Error{Status: capi.StatusClosed})
 	}
-	inner := &chroot{gate: g, volume: name, options: *options}
+	if !g.operations.gate.take(g.operations.patience) {
+		return nil, &fs.PathError{Op: op, Path: name, Err: tooMany(g.operations.gate.limit, "gate")}
+	}
+	inner := &chroot{gate: g, volume: name, options: *options, operations: newPlaces(g.operations.perChroot)}
 	var e capi.Error
-	if capi.ChrootOpen(g.id, path, options.flags(), &inner.id, &e) != capi.StatusOK {
+	status := capi.ChrootOpen(g.id, path, options.flags(), &inner.id, &e)
+	g.operations.gate.give()
+	if status != capi.StatusOK {
 		return nil, pathError(op, name, &e)
 	}
 	if g.debug {
@@ -153,9 +161,13 @@ func (c *Chroot) BeforeRelease(f func(ctx context.Context) error) error {
 
 // NamespaceID identifies the chroot's mount namespace, which is made if it has none yet.
 func (c *Chroot) NamespaceID() (NamespaceID, error) {
+	if err := c.begin(); err != nil {
+		return NamespaceID{}, err
+	}
 	var id capi.NamespaceID
 	var e capi.Error
 	status := capi.ChrootIdentify(c.id, &id, &e)
+	c.end()
 	runtime.KeepAlive(c)
 	if status != capi.StatusOK {
 		return NamespaceID{}, newError(&e)

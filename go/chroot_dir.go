@@ -3,7 +3,6 @@ package nsgate
 import (
 	"io/fs"
 	"iter"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -53,18 +52,20 @@ func (c *Chroot) entries(name string, flags uint32) iter.Seq2[fs.DirEntry, error
 	return func(yield func(fs.DirEntry, error) bool) {
 		var directory uint64
 		var e capi.Error
-		status := capi.DirectoryOpen(c.id, name, &directory, &e)
-		runtime.KeepAlive(c)
-		if status != capi.StatusOK {
-			yield(nil, pathError("open", name, &e))
+		err := c.operate("open", name, &e, func() int32 { return capi.DirectoryOpen(c.id, name, &directory, &e) })
+		if err != nil {
+			yield(nil, err)
 			return
 		}
 		defer capi.DirectoryClose(directory, new(capi.Error))
 		buffer := make([]uint64, directoryBuffer)
 		for {
 			var used int
-			if capi.DirectoryRead(directory, buffer, flags, &used, &e) != capi.StatusOK {
-				yield(nil, pathError("readdir", name, &e))
+			err := c.operate("readdir", name, &e, func() int32 {
+				return capi.DirectoryRead(directory, buffer, flags, &used, &e)
+			})
+			if err != nil {
+				yield(nil, err)
 				return
 			}
 			if used == 0 {

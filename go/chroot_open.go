@@ -4,7 +4,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"runtime"
 	"syscall"
 
 	"github.com/nsgate/nsgate/go/internal/capi"
@@ -29,13 +28,15 @@ func (c *Chroot) Create(name string) (*os.File, error) {
 func (c *Chroot) OpenFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
 	var fd int
 	var e capi.Error
-	status := capi.OpenFile(c.id, name, int32(flag), fromFileMode(perm), &fd, &e)
-	for status == capi.StatusOS && syscall.Errno(e.OSError) == syscall.EINTR {
-		status = capi.OpenFile(c.id, name, int32(flag), fromFileMode(perm), &fd, &e)
-	}
-	runtime.KeepAlive(c)
-	if status != capi.StatusOK {
-		return nil, pathError("open", name, &e)
+	err := c.operate("open", name, &e, func() int32 {
+		status := capi.OpenFile(c.id, name, int32(flag), fromFileMode(perm), &fd, &e)
+		for status == capi.StatusOS && syscall.Errno(e.OSError) == syscall.EINTR {
+			status = capi.OpenFile(c.id, name, int32(flag), fromFileMode(perm), &fd, &e)
+		}
+		return status
+	})
+	if err != nil {
+		return nil, err
 	}
 	return os.NewFile(uintptr(fd), name), nil
 }

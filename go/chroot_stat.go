@@ -2,7 +2,6 @@ package nsgate
 
 import (
 	"io/fs"
-	"runtime"
 
 	"github.com/nsgate/nsgate/go/internal/capi"
 )
@@ -11,10 +10,11 @@ import (
 func (c *Chroot) Stat(name string) (fs.FileInfo, error) {
 	info := &fileInfo{name: baseName(name)}
 	var e capi.Error
-	status := capi.FileStat(c.id, name, &info.stat, &e)
-	runtime.KeepAlive(c)
-	if status != capi.StatusOK {
-		return nil, pathError("stat", name, &e)
+	err := c.operate("stat", name, &e, func() int32 {
+		return capi.FileStat(c.id, name, &info.stat, &e)
+	})
+	if err != nil {
+		return nil, err
 	}
 	return info, nil
 }
@@ -23,10 +23,11 @@ func (c *Chroot) Stat(name string) (fs.FileInfo, error) {
 func (c *Chroot) Lstat(name string) (fs.FileInfo, error) {
 	info := &fileInfo{name: baseName(name)}
 	var e capi.Error
-	status := capi.FileLstat(c.id, name, &info.stat, &e)
-	runtime.KeepAlive(c)
-	if status != capi.StatusOK {
-		return nil, pathError("lstat", name, &e)
+	err := c.operate("lstat", name, &e, func() int32 {
+		return capi.FileLstat(c.id, name, &info.stat, &e)
+	})
+	if err != nil {
+		return nil, err
 	}
 	return info, nil
 }
@@ -49,40 +50,36 @@ type Statfs struct {
 func (c *Chroot) Statfs(name string) (Statfs, error) {
 	var out capi.Statfs
 	var e capi.Error
-	status := capi.FileStatfs(c.id, name, &out, &e)
-	runtime.KeepAlive(c)
-	if status != capi.StatusOK {
-		return Statfs{}, pathError("statfs", name, &e)
+	err := c.operate("statfs", name, &e, func() int32 {
+		return capi.FileStatfs(c.id, name, &out, &e)
+	})
+	if err != nil {
+		return Statfs{}, err
 	}
 	return Statfs(out), nil
 }
 
 // Readlink returns the target of a symbolic link, as it is.
 func (c *Chroot) Readlink(name string) (string, error) {
-	target, err := whole("readlink", name, func(buffer []byte, length *int, e *capi.Error) int32 {
-		return capi.ReadLink(c.id, name, buffer, length, e)
-	})
-	runtime.KeepAlive(c)
-	return target, err
+	return c.whole("readlink", name, capi.ReadLink)
 }
 
 // EvalSymlinks returns the path of a file in the chroot, absolute and without symbolic links.
 func (c *Chroot) EvalSymlinks(name string) (string, error) {
-	path, err := whole("evalsymlinks", name, func(buffer []byte, length *int, e *capi.Error) int32 {
-		return capi.RealPath(c.id, name, buffer, length, e)
-	})
-	runtime.KeepAlive(c)
-	return path, err
+	return c.whole("evalsymlinks", name, capi.RealPath)
 }
 
 // whole calls until the answer fits.
-func whole(op, name string, call func([]byte, *int, *capi.Error) int32) (string, error) {
+func (c *Chroot) whole(op, name string, call func(uint64, string, []byte, *int, *capi.Error) int32) (string, error) {
 	for size := 256; ; {
 		buffer := make([]byte, size)
 		var length int
 		var e capi.Error
-		if call(buffer, &length, &e) != capi.StatusOK {
-			return "", pathError(op, name, &e)
+		err := c.operate(op, name, &e, func() int32 {
+			return call(c.id, name, buffer, &length, &e)
+		})
+		if err != nil {
+			return "", err
 		}
 		if length <= size {
 			return string(buffer[:length]), nil

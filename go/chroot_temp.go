@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"runtime"
 	"strings"
 
 	"github.com/nsgate/nsgate/go/internal/capi"
@@ -23,10 +22,11 @@ func (c *Chroot) CreateTemp(dir, pattern string) (*os.File, error) {
 	buffer := make([]byte, len(dir)+len(pattern)+capi.TempFileRoom)
 	var fd, length int
 	var e capi.Error
-	status := capi.TempFile(c.id, dir, pattern, &fd, buffer, &length, &e)
-	runtime.KeepAlive(c)
-	if status != capi.StatusOK {
-		return nil, pathError("createtemp", dir, &e)
+	err := c.operate("createtemp", dir, &e, func() int32 {
+		return capi.TempFile(c.id, dir, pattern, &fd, buffer, &length, &e)
+	})
+	if err != nil {
+		return nil, err
 	}
 	return os.NewFile(uintptr(fd), string(buffer[:min(length, len(buffer))])), nil
 }

@@ -5,7 +5,6 @@ package nsgate_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"runtime"
@@ -185,84 +184,6 @@ func TestGoroutinesStartedInsideRunOutside(t *testing.T) {
 		}
 		return nil
 	}))
-}
-
-// TestNothingThatJobsDoContaminatesTheProcess is about threads that Go would start from inside, and
-// about the locks between goroutines and threads.
-func TestNothingThatJobsDoContaminatesTheProcess(t *testing.T) {
-	gate := openGate(t)
-	chroot, _ := openChroot(t, gate, nil)
-	rounds := 1000
-	if testing.Short() {
-		rounds = 200
-	}
-	games := []func() error{
-		func() error { panic("game") },
-		func() error { runtime.Goexit(); return nil },
-		func() error { runtime.LockOSThread(); runtime.LockOSThread(); return nil },
-		func() error { runtime.UnlockOSThread(); runtime.UnlockOSThread(); return nil },
-		func() error { runtime.LockOSThread(); runtime.Goexit(); return nil },
-		func() error { runtime.LockOSThread(); defer runtime.UnlockOSThread(); panic("game") },
-		func() error { go runtime.Gosched(); runtime.Gosched(); return nil },
-		func() error { time.Sleep(time.Microsecond); return nil },
-		func() error { syscall.Syscall(syscall.SYS_NANOSLEEP, 0, 0, 0); return nil },
-		func() error { runtime.GC(); return nil },
-		func() error {
-			var blocked group
-			for range 4 {
-				blocked.Go(func() { time.Sleep(time.Microsecond) })
-			}
-			blocked.Wait()
-			return nil
-		},
-	}
-	var all group
-	for worker := range 8 {
-		all.Go(func() {
-			for i := range rounds / 8 {
-				game := games[(worker+i)%len(games)]
-				err := chroot.Do(context.Background(), game)
-				var panicErr *nsgate.PanicError
-				if err != nil && !errors.As(err, &panicErr) && !errors.Is(err, nsgate.ErrGoexit) {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	all.Wait()
-	home := get[string](t)(os.Readlink("/proc/self/ns/mnt"))
-	abroad := make(chan string, 1000)
-	for range 1000 {
-		all.Go(func() {
-			if here, err := os.Readlink("/proc/thread-self/ns/mnt"); err != nil || here != home {
-				abroad <- fmt.Sprint(here, err)
-			}
-		})
-	}
-	all.Wait()
-	if len(abroad) > 0 {
-		t.Errorf("%d goroutines are abroad: %s", len(abroad), <-abroad)
-	}
-	checkChdir(t)
-}
-
-// checkChdir checks that os.Chdir still moves every thread of Go.
-func checkChdir(t *testing.T) {
-	old := get[string](t)(os.Getwd())
-	there := t.TempDir()
-	must(t, os.Chdir(there))
-	defer os.Chdir(old)
-	var all group
-	for range 100 {
-		all.Go(func() {
-			runtime.LockOSThread()
-			defer runtime.UnlockOSThread()
-			if here, err := os.Readlink("/proc/thread-self/cwd"); err != nil || here != there {
-				t.Errorf("a thread stands in %s, %v", here, err)
-			}
-		})
-	}
-	all.Wait()
 }
 
 func TestAMountNamespace(t *testing.T) {

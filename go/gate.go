@@ -22,6 +22,8 @@ type gate struct {
 	events    *events
 	closing   atomic.Bool
 	forgotten atomic.Uint64
+	// operations limits the file operations that are under way.
+	operations fileOperations
 	// ctx is the context of the host's jobs, cancelled when the gate has closed.
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -32,11 +34,11 @@ type gate struct {
 //
 // ErrUnsupported: this is not Linux, the program was built without cgo, or the kernel is older than 5.10.
 func Open(options ...Option) (*Gate, error) {
-	settings := settings{log: slog.Default()}
+	settings := settings{log: slog.Default(), operations: operationLimits{patience: defaultFileOperationsPatience}}
 	for _, option := range options {
 		option(&settings)
 	}
-	g := &gate{log: settings.log, debug: settings.debug}
+	g := &gate{log: settings.log, debug: settings.debug, operations: newFileOperations(settings.operations)}
 	var e capi.Error
 	if capi.GateOpen(&settings.gate, &g.id, &e) != capi.StatusOK {
 		return nil, newError(&e)

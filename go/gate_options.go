@@ -14,6 +14,8 @@ type settings struct {
 	gate  capi.GateOptions
 	log   *slog.Logger
 	debug bool
+
+	operations operationLimits
 }
 
 // WithLogger sets where the gate tells what nobody asked about: forgotten chroots, mostly. The default
@@ -44,6 +46,15 @@ func WithNamespaceThreads(threads uint32, idle time.Duration) Option {
 		s.gate.NamespaceThreads = threads
 		s.gate.NamespaceThreadIdle = nanoseconds(idle)
 	}
+}
+
+// WithFileOperations sets how many file operations may be under way at a time, of all chroots of the gate
+// together and of one chroot. Each that hangs, as in open(2) of a FIFO, keeps a thread of Go, which ends
+// the program when there are too many: see debug.SetMaxThreads. An operation beyond a limit waits without
+// a thread, and is refused with [ErrFull] when patience has passed. The defaults are 1,024, 256 and a
+// second; 0 keeps the limits, and refuses at once as patience.
+func WithFileOperations(gate, perChroot uint32, patience time.Duration) Option {
+	return func(s *settings) { s.operations = operationLimits{gate, perChroot, patience} }
 }
 
 // WithWorkers sets how many workers there are for releases that may block, and how many more may stand

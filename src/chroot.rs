@@ -22,12 +22,12 @@ mod target;
 mod temp_file;
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use namespace::make_namespace;
+use namespace::go_inside;
 pub use open::OpenOptions;
 pub use options::{ChrootOptions, Propagation};
 pub use read_dir::{DirEntry, ReadDir};
@@ -45,7 +45,6 @@ use crate::namespace_thread::Visit;
 use crate::releasable::{Releasable, Running};
 use crate::release::{BeforeRelease, Hook, Kind, MountProof, Ticket};
 use crate::rundown::Rundown;
-use crate::sync::lock;
 
 /// A private view of a volume.
 ///
@@ -175,21 +174,21 @@ impl Chroot {
     /// WOULD_DEADLOCK from inside a job when no other thread is left for it.
     pub fn run<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R> {
         let open = self.0.releasable.begin()?;
-        let namespace = self.namespace(&open)?;
-        self.0.gate.threads().run(namespace, job)
+        let enter = || go_inside(&self.0.gate, &open, &self.0.making);
+        self.0.gate.threads().run(enter, job)
     }
 
-    /// Like [`Chroot::run`], but returns at once. `done` is called exactly once if this returns OK,
+    /// Like [`Chroot::run`], but returns at once, whatever the namespace threads are doing. `done` is called exactly once if this returns OK,
     /// on a thread that is outside; it must not block.
     pub fn start(
         &self,
         job: Box<dyn FnOnce() + Send>,
         done: Box<dyn FnOnce(Result<()>) + Send>,
     ) -> Result<()> {
-        let open = Releasable::begin_owned(ToReleasable(self.0.clone()))?;
-        let namespace = self.namespace(&open)?;
+        let open = Arc::new(Releasable::begin_owned(ToReleasable(self.0.clone()))?);
+        let (inner, opened) = (self.0.clone(), open.clone());
         self.0.gate.threads().visit(Visit {
-            namespace: Some(namespace),
+            enter: Box::new(move || go_inside(&inner.gate, &opened, &inner.making)),
             job,
             done: Box::new(move |outcome| {
                 drop(open);
@@ -198,10 +197,17 @@ impl Chroot {
         })
     }
 
-    /// Which mount namespace jobs of this chroot run in; makes it if there is none yet.
+    /// Which mount namespace jobs of this chroot run in; makes it if there is none yet, as a run
+    /// does.
     pub fn namespace_id(&self) -> Result<NamespaceId> {
         let open = self.0.releasable.begin()?;
-        identify(self.namespace(&open)?.as_fd())
+        if let Some(namespace) = open.tree.namespace.get() {
+            return identify(namespace.as_fd());
+        }
+        let enter = || go_inside(&self.0.gate, &open, &self.0.making);
+        self.0.gate.threads().run(enter, || ())?;
+        let made = open.tree.namespace.get();
+        identify(made.expect("a job ran in it").as_fd())
     }
 
     /// Hands the chroot over for release and returns at once. New operations are refused with
@@ -243,18 +249,6 @@ impl Chroot {
     /// Whether both are handles of the same chroot.
     pub(crate) fn is_same(&self, other: &Chroot) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    fn namespace(&self, open: &OpenChroot) -> Result<Arc<OwnedFd>> {
-        if let Some(namespace) = open.tree.namespace.get() {
-            return Ok(namespace.clone());
-        }
-        let _making = lock(&self.0.making);
-        if let Some(namespace) = open.tree.namespace.get() {
-            return Ok(namespace.clone());
-        }
-        let made = Arc::new(make_namespace(&self.0.gate, open.as_fd())?);
-        Ok(open.tree.namespace.get_or_init(|| made).clone())
     }
 }
 

@@ -16,7 +16,7 @@ use crate::kernel::mount;
 use crate::kernel::namespace as kernel;
 use crate::kernel::namespace::NamespaceId;
 use crate::kernel::process::ProcRoot;
-use crate::namespace_thread::Visit;
+use crate::namespace_thread::{Visit, into};
 use crate::releasable::{Open, Releasable};
 use crate::release::{Kind, Lane, Proof, Reservation, Resource, Ticket};
 
@@ -188,7 +188,8 @@ impl MountNamespace {
     /// WOULD_DEADLOCK from inside a job when no other thread is left for it.
     pub fn run<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R> {
         let open = self.0.releasable.begin()?;
-        self.0.gate.threads().run(open.descriptor.clone(), job)
+        let enter = || kernel::set(open.descriptor.as_fd());
+        self.0.gate.threads().run(enter, job)
     }
 
     /// Like [`MountNamespace::run`], but returns at once. `done` is called exactly once if this
@@ -200,7 +201,7 @@ impl MountNamespace {
     ) -> Result<()> {
         let open = Releasable::begin_owned(ToReleasable(self.0.clone()))?;
         self.0.gate.threads().visit(Visit {
-            namespace: Some(open.descriptor.clone()),
+            enter: into(open.descriptor.clone()),
             job,
             done: Box::new(move |outcome| {
                 drop(open);

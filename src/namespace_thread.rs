@@ -18,12 +18,20 @@ use crate::sync::lock;
 
 /// One visit: what to do, where, and whom to tell.
 pub(crate) struct Visit {
-    /// None: the job is the library's own and begins at home.
-    pub(crate) namespace: Option<Arc<OwnedFd>>,
+    /// Called first, on the thread, at home: puts it where the job runs. It must not wait for another
+    /// visit: all threads may be busy.
+    pub(crate) enter: Enter,
     pub(crate) job: Box<dyn FnOnce() + Send>,
     /// Called exactly once, on a thread that is outside: OK, or why the job did not run, panicked,
     /// or left a thread behind that could not come home.
     pub(crate) done: Box<dyn FnOnce(Result<()>) + Send>,
+}
+
+pub(crate) type Enter = Box<dyn FnOnce() -> Result<()> + Send>;
+
+/// Goes into a namespace that there is.
+pub(crate) fn into(namespace: Arc<OwnedFd>) -> Enter {
+    Box::new(move || namespace::set(namespace.as_fd()))
 }
 
 /// The pool of namespace threads of one gate.
@@ -110,23 +118,11 @@ impl NamespaceThreads {
         Ok(())
     }
 
-    /// Runs `job` in the namespace and waits for it. Its panic comes back as PANIC.
+    /// Runs `enter` and then `job` on a thread, and waits for them. The job's panic comes back as
+    /// PANIC.
     pub(crate) fn run<R: Send>(
         &self,
-        namespace: Arc<OwnedFd>,
-        job: impl FnOnce() -> R + Send,
-    ) -> Result<R> {
-        self.run_in(Some(namespace), job)
-    }
-
-    /// Runs `job` on a thread that is at home, and brought home again after it.
-    pub(crate) fn run_at_home<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R> {
-        self.run_in(None, job)
-    }
-
-    fn run_in<R: Send>(
-        &self,
-        namespace: Option<Arc<OwnedFd>>,
+        enter: impl FnOnce() -> Result<()> + Send,
         job: impl FnOnce() -> R + Send,
     ) -> Result<R> {
         let mut result = None;
@@ -134,13 +130,21 @@ impl NamespaceThreads {
         {
             let slot = &mut result;
             let job: Box<dyn FnOnce() + Send + '_> = Box::new(move || *slot = Some(job()));
-            // SAFETY: what the job borrows outlives it: this function returns only after `done` was
-            // called, or `visit` failed, and in both cases the job is gone by then.
-            let job = unsafe {
-                std::mem::transmute::<Box<dyn FnOnce() + Send + '_>, Box<dyn FnOnce() + Send>>(job)
+            let enter: Box<dyn FnOnce() -> Result<()> + Send + '_> = Box::new(enter);
+            // SAFETY: what both borrow outlives them: this function returns only after `done` was
+            // called, or `visit` failed, and in both cases they are gone by then.
+            let (enter, job) = unsafe {
+                (
+                    std::mem::transmute::<Box<dyn FnOnce() -> Result<()> + Send + '_>, Enter>(
+                        enter,
+                    ),
+                    std::mem::transmute::<Box<dyn FnOnce() + Send + '_>, Box<dyn FnOnce() + Send>>(
+                        job,
+                    ),
+                )
             };
             self.visit(Visit {
-                namespace,
+                enter,
                 job,
                 done: Box::new(move |outcome| {
                     // The receiver waits below until it has this.
@@ -170,8 +174,8 @@ impl NamespaceThreads {
 }
 
 fn refuse(visit: Visit, error: Error) {
-    // The job may borrow from a caller that goes on once `done` was called.
-    drop(visit.job);
+    // Both may borrow from a caller that goes on once `done` was called.
+    drop((visit.enter, visit.job));
     (visit.done)(Err(error));
 }
 
@@ -210,15 +214,8 @@ fn serve(pool: &Arc<Pool>) {
         return;
     }
     while let Some(visit) = next(pool) {
-        let Visit {
-            namespace,
-            job,
-            done,
-        } = visit;
-        let mut outcome = match namespace {
-            Some(namespace) => namespace::set(namespace.as_fd()),
-            None => Ok(()),
-        };
+        let Visit { enter, job, done } = visit;
+        let mut outcome = enter();
         match &outcome {
             Ok(()) => outcome = catch_unwind(AssertUnwindSafe(job)).map_err(|p| panicked(&*p)),
             Err(_) => drop(job),

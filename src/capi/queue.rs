@@ -2,7 +2,6 @@
 
 use std::ffi::{c_int, c_void};
 use std::os::fd::AsRawFd;
-use std::time::Instant;
 
 use super::callback::{UserData, nsgate_destroy_function, required};
 use super::entry::{Out, OutArray, entry};
@@ -130,7 +129,7 @@ pub unsafe extern "C" fn nsgate_gate_report_items(
     entry!(error, {
         let buffer = OutArray::new(buffer, capacity)?;
         let count = Out::new(count)?;
-        let report = gate.get()?.releases().drain(Instant::now())?;
+        let report = gate.get()?.releases().report();
         count.write(report.items.len());
         buffer.write(report.items.iter().map(nsgate_report_item::from));
         Ok(())

@@ -194,6 +194,38 @@ fn started_jobs_tell_once_from_outside() {
 }
 
 #[test]
+fn a_start_waits_for_no_thread_not_even_to_make_a_namespace() {
+    let _host = host();
+    let mut options = GateOptions::default();
+    options.namespace_threads = 1;
+    let gate = Gate::open(options).unwrap();
+    let volume = Volume::new();
+    let busy = Chroot::open(&gate, volume.path(), &ChrootOptions::default()).unwrap();
+    let fresh = Chroot::open(&gate, volume.path(), &ChrootOptions::default()).unwrap();
+    let (let_go, held) = mpsc::channel::<()>();
+    let (sender, receiver) = mpsc::channel();
+    let start = |chroot: &Chroot, job: Box<dyn FnOnce() + Send>| {
+        let sender = sender.clone();
+        let done = move |outcome: nsgate::Result<()>| sender.send(outcome).unwrap();
+        chroot.start(job, Box::new(done)).unwrap();
+    };
+    start(&busy, Box::new(move || held.recv().unwrap()));
+    for _ in 0..2 {
+        start(&fresh, Box::new(|| ()));
+    }
+    assert!(receiver.try_recv().is_err(), "the only thread is held");
+    // The starts are running uses: they come to their end although the chroot is released.
+    let ticket = fresh.release().unwrap();
+    let_go.send(()).unwrap();
+    for _ in 0..3 {
+        receiver.recv().unwrap().unwrap();
+    }
+    gate.releases().wait(ticket, Some(soon())).unwrap();
+    drop((busy, fresh));
+    close(&gate);
+}
+
+#[test]
 fn a_thread_that_cannot_come_home_ends_and_is_replaced() {
     let _host = host();
     let mut options = GateOptions::default();

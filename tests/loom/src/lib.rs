@@ -17,6 +17,8 @@ mod revocable;
 #[path = "../../../src/rundown.rs"]
 mod rundown;
 mod sync;
+#[path = "../../../src/capi/word.rs"]
+mod word;
 
 #[cfg(test)]
 mod models;
