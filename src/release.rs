@@ -11,6 +11,7 @@
 //! It keeps rules 12 to 17 of the design. It never runs foreign code under a lock or on a thread of
 //! the caller's, and it knows nothing of what it releases.
 
+mod cancellations;
 mod ending;
 mod events;
 mod failed;

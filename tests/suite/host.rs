@@ -195,3 +195,40 @@ pub(crate) fn standing() -> [PathBuf; 3] {
     ["ns/mnt", "root", "cwd"]
         .map(|what| fs::read_link(format!("/proc/thread-self/{what}")).unwrap())
 }
+
+/// Numbers for choices; a test says its seed when it fails.
+pub(crate) struct Random(u64);
+
+impl Random {
+    /// From NSGATE_SEED, or else from the clock.
+    pub(crate) fn new() -> Random {
+        let given = std::env::var("NSGATE_SEED").ok();
+        let given = given.map(|seed| seed.parse().expect("NSGATE_SEED is a number"));
+        let clock = || {
+            std::time::SystemTime::UNIX_EPOCH
+                .elapsed()
+                .unwrap()
+                .as_nanos() as u64
+        };
+        let seed = given.unwrap_or_else(clock);
+        println!("to repeat the choices: NSGATE_SEED={seed}");
+        Random(seed | 1)
+    }
+
+    /// Another one, for another thread.
+    pub(crate) fn fork(&mut self) -> Random {
+        Random(self.next() | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        // The upper bits are the better ones.
+        (self.next() >> 11) % bound
+    }
+}

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, missing_docs)]
 
 mod chroot;
+mod crash;
 mod differential;
 mod enter;
 mod escape;
@@ -23,5 +24,7 @@ mod map_events;
 mod map_support;
 mod map_unsubscribe;
 mod namespace;
+mod overload;
 mod queue_model;
 mod release;
+mod soak;

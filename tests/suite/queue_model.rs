@@ -4,7 +4,10 @@
 //! A failure is shrunk and printed with a seed; NSGATE_SEED=… repeats the round that it was found
 //! in. NSGATE_LONG=1 goes on for minutes.
 
+mod checks;
 mod driver;
+mod failed;
+mod job;
 mod reference;
 
 use std::time::{Duration, Instant};

@@ -12,6 +12,8 @@ mod kernel;
 #[path = "../../../src/releasable.rs"]
 mod releasable;
 mod release;
+#[path = "../../../src/subscriber/revocable.rs"]
+mod revocable;
 #[path = "../../../src/rundown.rs"]
 mod rundown;
 mod sync;

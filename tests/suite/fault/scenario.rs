@@ -17,8 +17,8 @@ use crate::map_support::eventually;
 
 /// What did not succeed, with the step that said so.
 #[derive(Debug, Default)]
-pub(super) struct Ending {
-    pub(super) errors: Vec<(&'static str, Error)>,
+pub(crate) struct Ending {
+    pub(crate) errors: Vec<(&'static str, Error)>,
 }
 
 impl Ending {
@@ -33,7 +33,8 @@ impl Ending {
     }
 }
 
-pub(super) fn play(volume: &Path, errno: Option<i32>) -> Ending {
+/// `errno` is what may fail; `unmounts`: with mounts of the test's own, to be unmounted.
+pub(crate) fn play(volume: &Path, errno: Option<i32>, unmounts: bool) -> Ending {
     let mut ending = Ending::default();
     let mut options = GateOptions::default();
     options.namespace_thread_idle = Duration::from_secs(3600);
@@ -43,13 +44,16 @@ pub(super) fn play(volume: &Path, errno: Option<i32>) -> Ending {
     let Some(gate) = ending.keep("Gate::open", Gate::open(options)) else {
         return ending;
     };
-    let tickets = [
+    let mut tickets = vec![
         chroot(&gate, volume, &mut ending),
         namespace(&gate, &mut ending),
         descriptor(&gate, volume, &mut ending),
-        unmount(&gate, volume, false, &mut ending),
-        unmount(&gate, volume, true, &mut ending),
     ];
+    for detach in [false, true] {
+        if unmounts {
+            tickets.push(unmount(&gate, volume, detach, &mut ending));
+        }
+    }
     for ticket in tickets.into_iter().flatten() {
         let event = gate.releases().wait(ticket, Some(soon())).unwrap();
         match event.outcome {

@@ -13,11 +13,15 @@ use crate::host::LONG;
 
 /// The `occurrence`th call of this kind, counted from 1 over all threads, fails.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Fault {
-    pub(super) call: i64,
-    pub(super) occurrence: u32,
-    pub(super) errno: i32,
+pub(crate) struct Fault {
+    pub(crate) call: i64,
+    pub(crate) occurrence: u32,
+    /// With this errno, or [`KILL`].
+    pub(crate) errno: i32,
 }
+
+/// Instead of an errno: the process is killed with SIGKILL at that call.
+pub(crate) const KILL: i32 = 0;
 
 /// What has no way to fail, is the allocator's, or belongs to the scheduler and to thread start-up.
 const LEFT_ALONE: &[libc::c_long] = &[
@@ -120,7 +124,7 @@ fn install() -> OwnedFd {
 
 /// Runs `scenario` on a thread of its own with the fault. Returns once that thread and every thread
 /// that came of it have ended: what it returned, the calls that were made, and whether one failed.
-pub(super) fn watch<R: Send + 'static>(
+pub(crate) fn watch<R: Send + 'static>(
     fault: Option<Fault>,
     scenario: impl FnOnce() -> R + Send + 'static,
 ) -> (R, BTreeMap<i64, u32>, bool) {
@@ -181,6 +185,10 @@ fn next(listener: &OwnedFd) -> Option<libc::seccomp_notif> {
 }
 
 fn answer(listener: &OwnedFd, request: &libc::seccomp_notif, error: Option<i32>) {
+    if error == Some(KILL) {
+        // SAFETY: no memory is involved.
+        unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+    }
     if error.is_some() && i64::from(request.data.nr) == libc::SYS_close {
         // Whatever close says, the descriptor is gone: as the kernel does it.
         // SAFETY: the thread that closes it waits for this, and gave it up by its call.

@@ -1,77 +1,41 @@
 //! Carries out the operations on a real gate and compares.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use nsgate::{Error, Event, Gate, GateOptions, Job, Outcome, Result, Status, Ticket};
+use nsgate::{Event, Gate, GateOptions, Job, Outcome, Result, Status, Ticket};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
+use super::job::{Traces, scripted};
 use super::reference::{Reference, Stage};
 use super::{Attempt, Operation, Setting};
 use crate::host::soon;
 
 /// A wait that may well end in vain.
-const SHORT: Duration = Duration::from_millis(2);
+pub(super) const SHORT: Duration = Duration::from_millis(2);
 
-/// Doors that a job holds at: each that is opened lets it through once.
-#[derive(Default)]
-struct Doors {
-    open: Mutex<usize>,
-    changed: Condvar,
-}
-
-impl Doors {
-    fn open(&self, count: usize) {
-        let mut open = self.open.lock().unwrap();
-        *open = open.saturating_add(count);
-        self.changed.notify_all();
-    }
-
-    fn pass(&self) {
-        let open = self.open.lock().unwrap();
-        let mut open = self.changed.wait_while(open, |open| *open == 0).unwrap();
-        *open -= 1;
-    }
-}
-
-/// Says that the job is gone.
-struct Dropped {
-    dropped: Arc<AtomicUsize>,
-    running: Arc<AtomicBool>,
-}
-
-impl Drop for Dropped {
-    fn drop(&mut self) {
-        // A payload that no test expects fails it, even when it is caught.
-        assert!(!self.running.load(Ordering::SeqCst), "dropped while it ran");
-        self.dropped.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-struct Subject {
-    reference: Reference,
-    job: Option<Job>,
-    ticket: Option<Ticket>,
+pub(super) struct Subject {
+    pub(super) reference: Reference,
+    pub(super) job: Option<Job>,
+    pub(super) ticket: Option<Ticket>,
     /// Its present ticket came of a retry: the job's handle knows nothing of it.
-    retried: bool,
-    doors: Arc<Doors>,
-    dropped: Arc<AtomicUsize>,
-    ran: Arc<AtomicUsize>,
+    pub(super) retried: bool,
+    pub(super) traces: Traces,
 }
 
-struct Driver<'a> {
-    setting: &'a Setting,
-    gate: Gate,
-    jobs: Vec<Subject>,
+pub(super) struct Driver<'a> {
+    pub(super) setting: &'a Setting,
+    pub(super) gate: Gate,
+    pub(super) jobs: Vec<Subject>,
     /// Every end that a wait or the close told.
-    ends: HashMap<Ticket, Event>,
+    pub(super) ends: HashMap<Ticket, Event>,
     /// Every end that the event ring gave.
-    read: Vec<Event>,
-    heard: Arc<Mutex<Vec<Event>>>,
-    submits: u64,
+    pub(super) read: Vec<Event>,
+    pub(super) heard: Arc<Mutex<Vec<Event>>>,
+    pub(super) submits: u64,
 }
 
 pub(super) fn run(setting: &Setting, operations: &[Operation]) -> Result<(), TestCaseError> {
@@ -82,7 +46,7 @@ pub(super) fn run(setting: &Setting, operations: &[Operation]) -> Result<(), Tes
         .try_for_each(|operation| driver.step(operation))
         .and_then(|()| driver.finish());
     for job in &driver.jobs {
-        job.doors.open(usize::MAX);
+        job.traces.doors.open(usize::MAX);
     }
     let report = driver.gate.close(soon()).unwrap();
     result?;
@@ -123,7 +87,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Places that are taken for certain, and those that may be.
-    fn places(&self) -> (usize, usize) {
+    pub(super) fn places(&self) -> (usize, usize) {
         let reserved = self.jobs.iter();
         let reserved = reserved
             .filter(|job| job.reference.stage == Stage::Reserved)
@@ -136,23 +100,23 @@ impl<'a> Driver<'a> {
 
     /// Whether FULL may be the answer: all places may be taken, or the callbacks may be as many ends
     /// behind.
-    fn may_be_full(&self, most: usize, heard: usize) -> bool {
+    pub(super) fn may_be_full(&self, most: usize, heard: usize) -> bool {
         let capacity = self.setting.capacity as usize;
         most >= capacity || self.submits as usize - heard >= capacity
     }
 
-    fn heard(&self) -> usize {
+    pub(super) fn heard(&self) -> usize {
         self.heard.lock().unwrap().len()
     }
 
-    fn pending(&self) -> impl Iterator<Item = &Subject> {
+    pub(super) fn pending(&self) -> impl Iterator<Item = &Subject> {
         self.jobs
             .iter()
             .filter(|job| job.reference.stage == Stage::Pending)
     }
 
     /// Whether nothing forbids that it has ended by now.
-    fn may_end(&self, job: &Subject) -> bool {
+    pub(super) fn may_end(&self, job: &Subject) -> bool {
         job.reference.can_end(self.setting)
     }
 
@@ -208,7 +172,7 @@ impl<'a> Driver<'a> {
                 if let Some(index) = pick(any) {
                     let job = &mut self.jobs[index];
                     job.reference.opened += 1;
-                    job.doors.open(1);
+                    job.traces.doors.open(1);
                 }
             }
             Operation::Drain => self.drain()?,
@@ -218,15 +182,8 @@ impl<'a> Driver<'a> {
     }
 
     fn reserve(&mut self, script: &[Attempt]) -> Result<(), TestCaseError> {
-        let doors = Arc::new(Doors::default());
-        let dropped = Arc::new(AtomicUsize::new(0));
-        let ran = Arc::new(AtomicUsize::new(0));
-        let running = Arc::new(AtomicBool::new(false));
-        let gone = Dropped {
-            dropped: dropped.clone(),
-            running: running.clone(),
-        };
-        let body = scripted(script, doors.clone(), ran.clone(), running, gone);
+        let traces = Traces::default();
+        let body = scripted(script, &traces);
         let (least, most) = self.places();
         let heard = self.heard();
         match self.gate.releases().reserve_job("scripted", body) {
@@ -237,16 +194,14 @@ impl<'a> Driver<'a> {
                     job: Some(job),
                     ticket: None,
                     retried: false,
-                    doors,
-                    dropped,
-                    ran,
+                    traces,
                 });
             }
             Err(error) => {
                 prop_assert_eq!(error.status(), Status::Full);
                 prop_assert!(self.may_be_full(most, heard), "{most} were taken at most");
                 // What could not be taken is dropped, not kept.
-                prop_assert_eq!(dropped.load(Ordering::SeqCst), 1);
+                prop_assert_eq!(traces.dropped.load(Ordering::SeqCst), 1);
             }
         }
         Ok(())
@@ -276,7 +231,7 @@ impl<'a> Driver<'a> {
     fn cancel(&mut self, index: usize) -> Result<(), TestCaseError> {
         let subject = &self.jobs[index];
         let (stage, ticket) = (subject.reference.stage, subject.ticket);
-        let ran = subject.ran.load(Ordering::SeqCst);
+        let ran = subject.traces.ran.load(Ordering::SeqCst);
         let heard = self.heard();
         let result = match (&subject.job, ticket) {
             (_, Some(ticket)) if subject.retried => self.gate.releases().cancel(ticket),
@@ -285,7 +240,7 @@ impl<'a> Driver<'a> {
         };
         let Err(error) = result else {
             prop_assert_eq!(stage, Stage::Pending);
-            prop_assert_eq!(subject.ran.load(Ordering::SeqCst), ran);
+            prop_assert_eq!(subject.traces.ran.load(Ordering::SeqCst), ran);
             let ticket = ticket.unwrap();
             let event = self.gate.releases().wait(ticket, Some(soon())).unwrap();
             prop_assert_eq!((event.outcome, event.attempts), (Outcome::Cancelled, 0));
@@ -306,7 +261,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Waits as long as the reference says that it may take.
-    fn wait(&mut self, index: usize) -> Result<(), TestCaseError> {
+    pub(super) fn wait(&mut self, index: usize) -> Result<(), TestCaseError> {
         let subject = &self.jobs[index];
         let Some(ticket) = subject.ticket else {
             return Ok(());
@@ -347,7 +302,7 @@ impl<'a> Driver<'a> {
         self.compare(index, event)
     }
 
-    fn compare(&mut self, index: usize, event: Event) -> Result<(), TestCaseError> {
+    pub(super) fn compare(&mut self, index: usize, event: Event) -> Result<(), TestCaseError> {
         let subject = &mut self.jobs[index];
         let expected = subject.reference.end(self.setting);
         prop_assert_eq!(
@@ -356,7 +311,7 @@ impl<'a> Driver<'a> {
             "job {}",
             index
         );
-        let dropped = subject.dropped.load(Ordering::SeqCst);
+        let dropped = subject.traces.dropped.load(Ordering::SeqCst);
         match subject.reference.stage {
             // Gone before it was said to be.
             Stage::Ended => prop_assert_eq!(dropped, 1),
@@ -398,7 +353,7 @@ impl<'a> Driver<'a> {
         self.settle_all()
     }
 
-    fn drain(&mut self) -> Result<(), TestCaseError> {
+    pub(super) fn drain(&mut self) -> Result<(), TestCaseError> {
         let deadline = match self.is_stuck() {
             true => Instant::now() + SHORT,
             false => soon(),
@@ -415,187 +370,9 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    fn retry(&mut self, index: usize) -> Result<(), TestCaseError> {
-        let Some(ticket) = self.jobs[index].ticket else {
-            return Ok(());
-        };
-        self.wait(index)?;
-        let stage = self.jobs[index].reference.stage;
-        let (least, most) = self.places();
-        let heard = self.heard();
-        match self.gate.releases().retry(ticket) {
-            Ok(again) => {
-                prop_assert_eq!(stage, Stage::Failed);
-                prop_assert!(least < self.setting.capacity as usize);
-                prop_assert_ne!(again, ticket);
-                let subject = &mut self.jobs[index];
-                subject.ticket = Some(again);
-                subject.retried = true;
-                subject.reference.stage = Stage::Pending;
-                self.submits += 1;
-            }
-            Err(error) if error.status() == Status::Full => {
-                prop_assert_eq!(stage, Stage::Failed);
-                prop_assert!(self.may_be_full(most, heard));
-            }
-            Err(error) => {
-                prop_assert_eq!(error.status(), Status::NotFound);
-                prop_assert_ne!(stage, Stage::Failed);
-            }
-        }
-        Ok(())
-    }
-
-    fn forget(&mut self, index: usize) -> Result<(), TestCaseError> {
-        let Some(ticket) = self.jobs[index].ticket else {
-            return Ok(());
-        };
-        self.wait(index)?;
-        let subject = &mut self.jobs[index];
-        match self.gate.releases().forget(ticket) {
-            Ok(()) => {
-                prop_assert_eq!(subject.reference.stage, Stage::Failed);
-                subject.reference.stage = Stage::Gone;
-            }
-            Err(error) => {
-                prop_assert_eq!(error.status(), Status::NotFound);
-                prop_assert_ne!(subject.reference.stage, Stage::Failed);
-            }
-        }
-        Ok(())
-    }
-
-    fn read_events(&mut self, count: usize) {
+    pub(super) fn read_events(&mut self, count: usize) {
         let mut buffer = vec![Event::default(); count];
         let count = self.gate.releases().read_events(&mut buffer);
         self.read.extend_from_slice(&buffer[..count]);
-    }
-
-    /// With nothing pending every figure is known.
-    fn is_exact(&self) -> Result<(), TestCaseError> {
-        let stats = self.gate.stats();
-        let count = |stage: Stage| {
-            let jobs = self.jobs.iter();
-            jobs.filter(|job| job.reference.stage == stage).count() as u64
-        };
-        let ends = |is_it: fn(&Outcome) -> bool| {
-            let ends = self.ends.values();
-            ends.filter(|event| is_it(&event.outcome)).count() as u64
-        };
-        prop_assert_eq!((stats.depth, stats.in_flight), (0, 0));
-        prop_assert_eq!(stats.reserved, count(Stage::Reserved));
-        prop_assert_eq!(stats.adds, self.submits);
-        prop_assert_eq!(stats.cancelled, ends(|end| *end == Outcome::Cancelled));
-        let released = ends(|end| matches!(end, Outcome::Released(_)));
-        prop_assert_eq!((stats.released, stats.unverified), (released, released));
-        prop_assert_eq!(
-            stats.failed,
-            ends(|end| matches!(end, Outcome::Failed { .. }))
-        );
-        let attempts = self.ends.values().map(|event| u64::from(event.attempts));
-        let retries: u64 = attempts.map(|attempts| attempts.saturating_sub(1)).sum();
-        prop_assert_eq!(stats.retries, retries);
-        let failed = self.gate.releases().failed();
-        prop_assert_eq!(failed.len() as u64, count(Stage::Failed));
-        prop_assert_eq!(stats.failed_list, count(Stage::Failed));
-        for entry in failed {
-            let end = &self.ends[&entry.ticket];
-            let os_error = entry.os_error;
-            prop_assert_eq!(end.outcome, Outcome::Failed { os_error });
-            prop_assert_eq!(end.attempts, entry.attempts);
-        }
-        Ok(())
-    }
-
-    /// Ends everything, by its scripts or by closing over what holds.
-    fn finish(&mut self) -> Result<(), TestCaseError> {
-        if !self.setting.abandon {
-            for job in &mut self.jobs {
-                job.reference.opened = usize::MAX / 2;
-                job.doors.open(usize::MAX / 2);
-            }
-            return self.drain();
-        }
-        let report = self.gate.close(Instant::now() + SHORT).unwrap();
-        let mut abandoned = 0;
-        for index in 0..self.jobs.len() {
-            let subject = &self.jobs[index];
-            if subject.reference.stage != Stage::Pending {
-                continue;
-            }
-            let ticket = subject.ticket.unwrap();
-            let event = self.gate.releases().wait(ticket, Some(soon())).unwrap();
-            if event.outcome == Outcome::Abandoned {
-                abandoned += 1;
-                self.jobs[index].reference.stage = Stage::Gone;
-                self.ends.insert(ticket, event);
-            } else {
-                prop_assert!(self.may_end(subject));
-                self.compare(index, event)?;
-            }
-        }
-        prop_assert_eq!(report.abandoned, abandoned);
-        Ok(())
-    }
-
-    /// Every end was told once by each way, and nothing of a job is left.
-    fn after_close(mut self) -> Result<(), TestCaseError> {
-        let refused = self.gate.releases().reserve_job("late", || Ok(()));
-        prop_assert_eq!(refused.unwrap_err().status(), Status::Closed);
-        self.read_events(self.ends.len() + 64);
-        let heard = std::mem::take(&mut *self.heard.lock().unwrap());
-        for events in [&self.read, &heard] {
-            let sequence: Vec<u64> = events.iter().map(|event| event.sequence).collect();
-            prop_assert_eq!(sequence, (1..=events.len() as u64).collect::<Vec<_>>());
-            let tickets: HashSet<Ticket> = events.iter().map(|event| event.ticket).collect();
-            prop_assert_eq!(tickets.len(), events.len());
-            prop_assert_eq!(events.len() as u64, self.submits);
-            for event in events {
-                prop_assert_eq!(self.ends.get(&event.ticket), Some(event));
-            }
-        }
-        // The last handles give up what was never submitted; the threads end after that.
-        let counts: Vec<_> = self.jobs.iter().map(|job| job.dropped.clone()).collect();
-        drop(self.jobs);
-        drop(self.gate);
-        for (index, dropped) in counts.iter().enumerate() {
-            let deadline = soon();
-            while dropped.load(Ordering::SeqCst) == 0 && Instant::now() < deadline {
-                std::thread::sleep(Duration::from_micros(50));
-            }
-            prop_assert_eq!(dropped.load(Ordering::SeqCst), 1, "drops of job {}", index);
-        }
-        Ok(())
-    }
-}
-
-fn scripted(
-    script: &[Attempt],
-    doors: Arc<Doors>,
-    ran: Arc<AtomicUsize>,
-    running: Arc<AtomicBool>,
-    gone: Dropped,
-) -> impl FnMut() -> Result<()> + Send + 'static {
-    let mut script: VecDeque<Attempt> = script.iter().copied().collect();
-    move || {
-        let _keep = &gone;
-        assert!(
-            !running.swap(true, Ordering::SeqCst),
-            "two attempts at once"
-        );
-        ran.fetch_add(1, Ordering::SeqCst);
-        let mut step = script.pop_front();
-        while step == Some(Attempt::Hold) {
-            doors.pass();
-            step = script.pop_front();
-        }
-        running.store(false, Ordering::SeqCst);
-        match step {
-            None | Some(Attempt::Succeed | Attempt::Hold) => Ok(()),
-            Some(Attempt::Fail(os_error)) => Err(Error::os("scripted()", os_error)),
-            Some(Attempt::Refuse) => Err(Error::new(Status::CallbackFailed, "scripted")),
-            // Without the message that the hook of a plain panic prints.
-            Some(Attempt::Panic) => std::panic::resume_unwind(Box::new("scripted")),
-        }
     }
 }
