@@ -22,9 +22,12 @@ const PAGES: &[&str] = &[
     "entered",
     "chroot",
     "file",
+    "attributes",
     "directory",
+    "address",
     "map",
     "sandbox",
+    "subscriber",
 ];
 
 fn main() {

@@ -55,6 +55,17 @@ check_symbols() {
     holds "the static library has the same" diff -u symbols.txt "$out/archived"
 }
 
+# The examples are strict C99 and do what they say; both end with a status that tells.
+check_examples() {
+    local name
+    for name in enter_restore sandbox_map; do
+        holds "the example $name is strict C99" cc -std=c99 -Wall -Wextra -Werror -pedantic -I"${header%/*}" \
+            "../examples/c/$name.c" -o "$out/example-$name" "${shared[@]}"
+    done
+    holds "the example enter_restore comes back to where it was" "$out/example-enter_restore"
+    holds "the example sandbox_map releases all chroots, while one hangs for 100 ms" "$out/example-sandbox_map" 100
+}
+
 is_sanitized() {
     nm "$1" >"$1.nm"
     grep -q ' [TUw] __asan_init' "$1.nm" && grep -q ' [TUw] __ubsan_handle_' "$1.nm"

@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 static unsigned number, failed;
-static char directory[] = "/tmp/nsgate-ffi-XXXXXX";
-static char volume_directory[64];
+static char directory[200];
+static char volume_directory[240];
 
 unsigned checks(void) { return number; }
 unsigned failures(void) { return failed; }
@@ -90,6 +90,8 @@ nsgate_address address(uint8_t last) {
 bool under_valgrind(void) { return getenv("NSGATE_VALGRIND") != NULL; }
 
 void set_up(void) {
+  const char *where = getenv("TMPDIR");
+  snprintf(directory, sizeof directory, "%s/nsgate-ffi-XXXXXX", where == NULL ? "/tmp" : where);
   NEED(mkdtemp(directory) != NULL, "mkdtemp");
   /* The runner gives us a mount namespace of our own; this is for whoever starts us by hand. */
   NEED(unshare(CLONE_NEWNS) == 0, "unshare: run as root, or by tests/in-namespace");

@@ -8,9 +8,24 @@ struct group {
 };
 
 static const struct group groups[] = {
-    {"basics", test_basics}, {"structs", test_structs}, {"handles", test_handles},
-    {"gate", test_gate},     {"queue", test_queue},     {"jobs", test_jobs},
-    {"namespaces", test_namespaces}, {"entered", test_entered},
+    {"basics", test_basics},
+    {"structs", test_structs},
+    {"handles", test_handles},
+    {"gate", test_gate},
+    {"queue", test_queue},
+    {"jobs", test_jobs},
+    {"namespaces", test_namespaces},
+    {"entered", test_entered},
+    {"chroots", test_chroots},
+    {"run", test_run},
+    {"files", test_files},
+    {"directories", test_directories},
+    {"map", test_map},
+    {"sandboxes", test_sandboxes},
+    {"attachments", test_attachments},
+    {"subscribers", test_subscribers},
+    {"reentry", test_reentry},
+    {"races", test_races},
 };
 
 int main(int argc, char **argv) {

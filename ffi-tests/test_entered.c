@@ -67,7 +67,7 @@ static void deleted_directory(void *argument) {
   nsgate_error error;
   nsgate_namespace ns = create(gate);
   nsgate_entered entered;
-  char path[128];
+  char path[256];
   snprintf(path, sizeof path, "%s/doomed", volume_path());
   NEED(unshare(CLONE_FS) == 0 && mkdir(path, 0755) == 0 && chdir(path) == 0, "setting up");
   struct place before = stand();

@@ -132,7 +132,7 @@ static void unmounts(nsgate_gate gate) {
   nsgate_job job;
   nsgate_event event;
   uint64_t ticket;
-  char path[128], below[160];
+  char path[256], below[300];
   snprintf(path, sizeof path, "%s/mounted", volume_path());
   snprintf(below, sizeof below, "%s/below", path);
   NEED(mkdir(path, 0755) == 0 && mount("ffi", path, "tmpfs", 0, "") == 0, "mounting");

@@ -37,6 +37,8 @@
 // Exported by name, not by path.
 #![allow(unreachable_pub)]
 
+mod address;
+mod attributes;
 mod callback;
 mod chroot;
 mod descriptor;
@@ -57,6 +59,7 @@ mod sandbox;
 mod status;
 mod string;
 mod structs;
+mod subscriber;
 mod table;
 mod time;
 mod word;

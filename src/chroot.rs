@@ -40,9 +40,10 @@ use crate::gate::Gate;
 use crate::kernel::mount;
 use crate::kernel::namespace::NamespaceId;
 use crate::kernel::namespace::identify;
+use crate::kernel::served;
 use crate::namespace_thread::Visit;
 use crate::releasable::{Releasable, Running};
-use crate::release::{BeforeRelease, Hook, Kind, Ticket};
+use crate::release::{BeforeRelease, Hook, Kind, MountProof, Ticket};
 use crate::rundown::Rundown;
 
 /// A private view of a volume.
@@ -131,7 +132,12 @@ impl Chroot {
         crate::kernel::mount::require_directory(descriptor.as_fd()).map_err(in_context)?;
         mount::set_attributes(descriptor.as_fd(), options.attributes(), options.recursive)
             .map_err(in_context)?;
-        let tree = Tree::new(descriptor, volume, gate.releases().mount_proof());
+        let proof = match served::is_served(descriptor.as_fd()).map_err(in_context)? {
+            // To be marked, a mount asks its file system for permission: the release would hang.
+            true => MountProof::none(),
+            false => gate.releases().mount_proof(),
+        };
+        let tree = Tree::new(descriptor, volume, proof);
         let ticket = reservation.ticket();
         Ok(Chroot(Arc::new_cyclic(|chroot| {
             let open = OpenChroot::new(tree, reservation, chroot.clone());

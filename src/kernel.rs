@@ -13,5 +13,6 @@ pub(crate) mod namespace;
 pub(crate) mod path;
 pub(crate) mod process;
 pub(crate) mod random;
+pub(crate) mod served;
 pub(crate) mod syscall;
 pub(crate) mod unmount;

@@ -11,6 +11,7 @@
 //! It keeps rules 12 to 17 of the design. It never runs foreign code under a lock or on a thread of
 //! the caller's, and it knows nothing of what it releases.
 
+mod cancellations;
 mod ending;
 mod events;
 mod failed;
@@ -125,12 +126,13 @@ impl ReleaseQueue {
     /// The release with this reserved ticket was asked for; its submit follows once the last use
     /// has ended. From now on it can be waited for.
     pub(crate) fn announce(&self, ticket: Ticket) {
-        self.change(|state| state.announce(ticket, Instant::now()));
+        let now = self.now();
+        self.change(|state| state.announce(ticket, now));
     }
 
     /// Lets `submits` submit many things and wakes at most one worker of a lane, at its end.
     pub(crate) fn submit_together<R>(&self, submits: impl FnOnce() -> R) -> R {
-        threads::quietly(&self.0.shared, submits)
+        threads::together(&self.0.shared, submits)
     }
 
     /// Reserves a place for the host's own work, which runs on the blocking lane. `label` is its
@@ -311,11 +313,15 @@ impl ReleaseQueue {
     }
 
     fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
-        if threads::is_quiet(&self.0.shared) {
-            self.0.shared.with_quietly(change)
-        } else {
-            self.0.shared.with(change)
+        match threads::together_since(&self.0.shared) {
+            Some(_) => self.0.shared.with_quietly(change),
+            None => self.0.shared.with(change),
         }
+    }
+
+    /// Now, or the beginning of the submits that this thread makes together.
+    fn now(&self) -> Instant {
+        threads::together_since(&self.0.shared).unwrap_or_else(Instant::now)
     }
 
     fn must_be_outside(&self) -> Result<()> {

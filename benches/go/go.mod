@@ -1,5 +1,10 @@
 module nsgate.dev/benches
 
-go 1.24.0
+go 1.25.0
 
-require golang.org/x/sys v0.38.0
+require (
+	github.com/nsgate/nsgate/go v0.0.0
+	golang.org/x/sys v0.38.0
+)
+
+replace github.com/nsgate/nsgate/go => ../../go

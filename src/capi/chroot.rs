@@ -32,7 +32,8 @@ pub const NSGATE_CHROOT_ALLOW_DEVICES: u32 = 4;
 pub const NSGATE_CHROOT_NOEXEC: u32 = 8;
 /// Follow no symbolic link.
 pub const NSGATE_CHROOT_NOSYMFOLLOW: u32 = 16;
-/// Let mounts that the host makes below the volume later on appear inside; none go back.
+/// Let mounts that the host makes below the volume later on appear inside, once the chroot has its
+/// namespace (nsgate_chroot_identify makes it); none go back. The volume's mount must be shared.
 pub const NSGATE_CHROOT_SLAVE: u32 = 32;
 /// Leave out what is mounted below the volume.
 pub const NSGATE_CHROOT_NOT_RECURSIVE: u32 = 64;

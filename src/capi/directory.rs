@@ -7,8 +7,8 @@ use std::ffi::c_void;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Mutex;
 
+use super::attributes::nsgate_stat;
 use super::entry::{Out, entry, null};
-use super::file::nsgate_stat;
 use super::flags;
 use super::handle::{Handle, nsgate_chroot, nsgate_directory};
 use super::status::{nsgate_error, nsgate_status};

@@ -112,7 +112,12 @@ impl<T> OutArray<T> {
 
     /// Writes what fits of `values`.
     pub(super) fn write(self, values: impl IntoIterator<Item = T>) {
-        for (index, value) in values.into_iter().take(self.capacity).enumerate() {
+        self.write_from(0, values);
+    }
+
+    /// Writes what fits of `values` from `start` on.
+    pub(super) fn write_from(&self, start: usize, values: impl IntoIterator<Item = T>) {
+        for (index, value) in (start..self.capacity).zip(values) {
             // SAFETY: `index` is below the capacity promised where the array was made.
             unsafe { self.first.add(index).write_unaligned(value) };
         }
@@ -191,6 +196,12 @@ mod tests {
     fn arrays_take_what_fits() {
         let mut numbers = [0u32; 4];
         // SAFETY: three of the four can be written.
+        let array = unsafe { OutArray::new(numbers.as_mut_ptr(), 3) }.unwrap();
+        array.write_from(2, [7, 8]);
+        array.write_from(3, [9]);
+        array.write_from(usize::MAX, [9]);
+        assert_eq!(numbers, [0, 0, 7, 0]);
+        // SAFETY: as above.
         let array = unsafe { OutArray::new(numbers.as_mut_ptr(), 3) }.unwrap();
         array.write([1, 2, 3, 4]);
         assert_eq!(numbers, [1, 2, 3, 0]);

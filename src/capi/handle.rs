@@ -10,7 +10,7 @@ use super::directory::Directory;
 use super::entered::Stay;
 use super::life::Life;
 use super::map::Map;
-use super::table::{Held, Table};
+use super::table::{Held, Table, Vacancy};
 use crate::{Chroot, Gate, Job, MountNamespace, Result};
 
 /// What a process sets up once: everything else is made from it.
@@ -93,6 +93,11 @@ pub(super) trait Handle: Sized {
     /// Ends the handle.
     fn close(&self) -> Result<Held<Self::Object>> {
         Self::table().close(self.id())
+    }
+
+    /// A place for an object to be made; its handle is [`Handle::from_id`] of what fills it.
+    fn vacancy() -> Result<Vacancy<Self::Object>> {
+        Self::table().vacancy()
     }
 
     /// A new handle.

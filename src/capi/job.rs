@@ -87,9 +87,11 @@ pub unsafe extern "C" fn nsgate_job_reserve_descriptor(
         let label = name(label)?;
         let gate = gate.get()?;
         let fd = descriptor::borrow(fd)?;
+        // First, so that nothing can fail once the descriptor is taken.
+        let handle = nsgate_job::vacancy()?;
         let take = || descriptor::take(fd);
         let job = gate.releases().reserve_descriptor_with(label, take)?;
-        out.write(nsgate_job::make(job)?);
+        out.write(nsgate_job::from_id(handle.fill(job)));
         Ok(())
     })
 }

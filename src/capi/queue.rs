@@ -2,7 +2,6 @@
 
 use std::ffi::{c_int, c_void};
 use std::os::fd::AsRawFd;
-use std::time::Instant;
 
 use super::callback::{UserData, nsgate_destroy_function, required};
 use super::entry::{Out, OutArray, entry};
@@ -130,7 +129,7 @@ pub unsafe extern "C" fn nsgate_gate_report_items(
     entry!(error, {
         let buffer = OutArray::new(buffer, capacity)?;
         let count = Out::new(count)?;
-        let report = gate.get()?.releases().drain(Instant::now())?;
+        let report = gate.get()?.releases().report();
         count.write(report.items.len());
         buffer.write(report.items.iter().map(nsgate_report_item::from));
         Ok(())
@@ -201,16 +200,24 @@ pub unsafe extern "C" fn nsgate_gate_read_events(
         let buffer = OutArray::new(buffer, capacity)?;
         let count = Out::new(count)?;
         let gate = gate.get()?;
-        let mut events = vec![Event::default(); buffer.capacity().min(BATCH)];
-        let read = gate.releases().read_events(&mut events);
-        buffer.write(events[..read].iter().map(nsgate_event::from));
-        count.write(read);
+        let mut batch = [Event::default(); BATCH];
+        let mut total = 0;
+        while total < buffer.capacity() {
+            let room = (buffer.capacity() - total).min(BATCH);
+            let read = gate.releases().read_events(&mut batch[..room]);
+            buffer.write_from(total, batch[..read].iter().map(nsgate_event::from));
+            total += read;
+            if read < room {
+                break;
+            }
+        }
+        count.write(total);
         Ok(())
     })
 }
 
-/// More are for the next call.
-const BATCH: usize = 256;
+/// So many at a time, without an allocation.
+const BATCH: usize = 32;
 
 /// Has a function called with every event from now on, in order, on one thread of the library.
 ///

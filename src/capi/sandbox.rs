@@ -10,10 +10,10 @@
 
 use std::ffi::{c_char, c_void};
 
+use super::address::nsgate_address;
 use super::entry::{Out, entry};
 use super::handle::{Handle, nsgate_chroot, nsgate_job, nsgate_sandbox};
 use super::life;
-use super::map::nsgate_address;
 use super::status::{fixed, nsgate_error, nsgate_status};
 use super::structs::{Extensible, OutStruct};
 use crate::{Network, State};

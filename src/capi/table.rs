@@ -6,7 +6,7 @@
 
 use std::cell::UnsafeCell;
 use std::collections::VecDeque;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ops::Deref;
 use std::ptr;
 use std::sync::Mutex;
@@ -58,19 +58,16 @@ impl<T: Send + Sync + 'static> Table<T> {
     }
 
     /// Gives `value` a handle.
-    pub(super) fn insert(&self, value: T) -> Result<u64> {
+    pub(super) fn insert(&'static self, value: T) -> Result<u64> {
+        Ok(self.vacancy()?.fill(value))
+    }
+
+    /// A place for an object that is still to be made, so that a handle for it can't be lacking.
+    pub(super) fn vacancy(&'static self) -> Result<Vacancy<T>> {
         let Some(index) = self.take_slot() else {
             return Err(Error::new(Status::Full, "no handle of this kind is left"));
         };
-        let slot = self
-            .slot(index)
-            .expect("a slot that was taken is in a segment");
-        let generation = slot.word.generation();
-        // SAFETY: the slot is vacant and was taken off the free list: nobody else looks at it
-        // before `open`.
-        unsafe { (*slot.value.get()).write(value) };
-        slot.word.open(generation);
-        Ok(u64::from(self.kind) << 56 | u64::from(generation) << INDEX_BITS | u64::from(index))
+        Ok(Vacancy { table: self, index })
     }
 
     /// The object behind a handle; it stays while the answer is held.
@@ -167,6 +164,34 @@ fn invalid(id: u64) -> Error {
     )
 }
 
+/// A slot that was taken; given back when it is dropped unfilled.
+pub(super) struct Vacancy<T: Send + Sync + 'static> {
+    table: &'static Table<T>,
+    index: u32,
+}
+
+impl<T: Send + Sync> Vacancy<T> {
+    /// The handle of `value` from here on.
+    pub(super) fn fill(self, value: T) -> u64 {
+        let Vacancy { table, index } = *ManuallyDrop::new(self);
+        let slot = table
+            .slot(index)
+            .expect("a slot that was taken is in a segment");
+        let generation = slot.word.generation();
+        // SAFETY: the slot is vacant and was taken off the free list: nobody else looks at it
+        // before `open`.
+        unsafe { (*slot.value.get()).write(value) };
+        slot.word.open(generation);
+        u64::from(table.kind) << 56 | u64::from(generation) << INDEX_BITS | u64::from(index)
+    }
+}
+
+impl<T: Send + Sync> Drop for Vacancy<T> {
+    fn drop(&mut self) {
+        lock(&self.table.free).slots.push_back(self.index);
+    }
+}
+
 /// An object in use by a call.
 pub(super) struct Held<T: Send + Sync + 'static> {
     table: &'static Table<T>,
@@ -243,6 +268,17 @@ mod tests {
             other ^= other << 17;
             assert!(other == id || TABLE.get(other).is_err());
         }
+    }
+
+    #[test]
+    fn a_vacancy_that_is_not_filled_is_given_back() {
+        static TABLE: Table<u32> = Table::new(7);
+        let id = TABLE.insert(1).unwrap();
+        drop(TABLE.vacancy().unwrap());
+        let place = TABLE.vacancy().unwrap();
+        assert_eq!(lock(&TABLE.free).used, 2, "the same slot again");
+        assert_eq!(*TABLE.get(place.fill(2)).unwrap(), 2);
+        assert_eq!(*TABLE.close(id).unwrap(), 1);
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub(super) fn go_inside(gate: &Gate, open: &OpenChroot, making: &Mutex<()>) -> R
 /// and moves the tree onto its root; only setns(2) then lands on the volume as "/".
 fn make_namespace(gate: &Gate, tree: BorrowedFd<'_>) -> Result<OwnedFd> {
     namespace::unshare()?;
+    // The move comes last. It can't be taken back: a tree that has been moved and whose namespace is
+    // lost has lost the mounts below it, too.
+    let namespace = namespace::open_current(gate.proc())?;
     mount::move_onto_root(tree)?;
-    namespace::open_current(gate.proc())
+    Ok(namespace)
 }

@@ -3,6 +3,8 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use nix::errno::Errno;
+
 use crate::error::{Error, Result, Status};
 use crate::kernel::process::ProcRoot;
 use crate::kernel::syscall::{Quoted, check, check_fd};
@@ -33,6 +35,11 @@ pub(crate) fn identify(fd: BorrowedFd<'_>) -> Result<NamespaceId> {
     let raw = fd.as_raw_fd();
     // SAFETY: an open descriptor; this request takes no argument.
     let kind = unsafe { libc::ioctl(raw, NS_GET_NSTYPE) };
+    // ENOTTY is how anything but a namespace answers; another errno says something else.
+    if kind == -1 && Errno::last_raw() != libc::ENOTTY {
+        let errno = Errno::last_raw();
+        return Err(Error::os(format!("ioctl({raw}, NS_GET_NSTYPE)"), errno));
+    }
     if kind != libc::CLONE_NEWNS {
         return Err(Error::new(
             Status::InvalidArgument,

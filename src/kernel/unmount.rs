@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result, Status};
 use crate::kernel::process::{self, ProcRoot};
+use crate::kernel::served::is_served_by_name;
 use crate::kernel::syscall::{Quoted, check, check_fd};
 
 /// Linux 6.8: an id that is never used again.
@@ -30,6 +31,8 @@ pub(crate) struct Mount {
     pub(crate) id: u64,
     parent: u64,
     pub(crate) path: PathBuf,
+    /// Whether a server stands behind it, which may be silent.
+    pub(crate) is_served: bool,
 }
 
 /// The mount whose root lies at `path`; EINVAL, as umount2(2) says, where none does.
@@ -141,10 +144,13 @@ fn parse(line: &[u8]) -> Option<Mount> {
     let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
     let (id, parent) = (number()?, number()?);
     let path = fields.nth(2)?;
+    // A number of optional fields ends with a dash.
+    let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
     Some(Mount {
         id,
         parent,
         path: OsString::from_vec(unescape(path)).into(),
+        is_served: is_served_by_name(kind),
     })
 }
 
@@ -277,6 +283,8 @@ mod tests {
         assert_eq!(found[0].id, 36);
         assert_eq!(found[0].parent, 35);
         assert_eq!(found[0].path, Path::new("/mnt/with space\\"));
+        assert!(!found[0].is_served);
+        assert!(mounts("1 0 0:1 / /a rw - fuse.sshfs x rw")[0].is_served);
         assert!(mounts("not a line\n\n7").is_empty());
     }
 

@@ -32,9 +32,9 @@ impl State {
         let slot = &mut self.slots[index];
         match &mut slot.event {
             Some(end) if end.ticket == event.ticket => *end = event,
-            _ => slot.cancelled = Some(Box::new(event)),
+            _ => self.slots.cancellations.end(event),
         }
-        self.wakes.waiters |= slot.waiters > 0;
+        self.wakes.waiters |= self.slots[index].waiters > 0;
         self.wakes.watchers |= self.watchers.iter().any(|serial| self.is_past(*serial));
         self.wakes.event_fd |= self.ring.push(event);
         if hook.is_some() || self.subscribers > 0 {
@@ -47,10 +47,17 @@ impl State {
     /// owner has it back.
     pub(crate) fn cancel(&mut self, ticket: Ticket, now: Instant) -> Result<Cancelled> {
         let index = self.slots.find(ticket).ok_or_else(unknown_ticket)?;
-        let slot = &mut self.slots[index];
-        if slot.end_of(ticket).is_some() {
+        if self.slots.end_of(ticket).is_some() {
             return Err(Error::new(Status::InvalidState, "the release has ended"));
         }
+        if self.slots.cancellations.is_returning(ticket) {
+            // Its place may have another release by now, which is not meant.
+            return Err(Error::new(
+                Status::InvalidState,
+                "the release is being cancelled",
+            ));
+        }
+        let slot = &self.slots[index];
         if slot.phase == Phase::Announced {
             return Err(Error::new(
                 Status::InvalidState,
@@ -74,9 +81,9 @@ impl State {
         let slot = &mut self.slots[index];
         slot.phase = Phase::Reserved;
         let event = slot.event_now(index, Outcome::Cancelled, now);
-        slot.cancelling = slot.generation;
         slot.renew();
-        self.cancelling += 1;
+        self.slots.cancellations.begin(ticket);
+        let slot = &mut self.slots[index];
         let resource = slot.resource.take();
         Ok(Cancelled {
             index,
@@ -89,11 +96,6 @@ impl State {
 
     /// Ends the cancelled ticket; its slot may be submitted again by now.
     pub(crate) fn announce_cancelled(&mut self, index: u32, event: Event, hook: Option<Hook>) {
-        self.cancelling -= 1;
-        let slot = &mut self.slots[index];
-        if slot.cancelling == event.ticket.generation() {
-            slot.cancelling = 0;
-        }
         self.tell(event, hook, index);
     }
 

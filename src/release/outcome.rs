@@ -65,7 +65,8 @@ pub enum Proof {
         /// another process, a mapping or a working directory.
         descriptors: u32,
     },
-    /// The kernel can't tell, at least not to this process.
+    /// The kernel can't tell, at least not to this process, or not without asking the server of a
+    /// FUSE or network file system, which may be silent.
     Unverified,
 }
 

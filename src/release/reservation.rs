@@ -75,7 +75,7 @@ impl Reservation {
     pub(crate) fn submit(mut self, lane: Lane, resource: Box<dyn Resource>) -> Ticket {
         self.spent = true;
         let attachments = std::mem::take(self.attachments());
-        let now = Instant::now();
+        let now = self.queue.now();
         self.queue.change(|state| {
             state.submit(self.index, lane, resource, attachments, now);
         });

@@ -184,10 +184,10 @@ impl Shared {
         let index = state.slots.find(ticket).ok_or_else(unknown_ticket)?;
         let mut waits = false;
         let result = loop {
-            if let Some(event) = state.slots[index].end_of(ticket) {
+            if let Some(event) = state.slots.end_of(ticket) {
                 break Ok(event);
             }
-            if !state.slots[index].is_pending(ticket) {
+            if !state.slots.is_pending(ticket) {
                 break Err(unknown_ticket());
             }
             if !may_wait {

@@ -4,6 +4,7 @@
 use std::sync::Arc as Label;
 use std::time::{Duration, Instant};
 
+use super::cancellations::Cancellations;
 use super::list::{Chain, Links, List};
 use super::outcome::{Event, Kind, Outcome, Ticket};
 use super::resource::{Attachments, Lane, Resource};
@@ -37,8 +38,6 @@ pub(crate) struct Slot {
     /// Counts the slot's tickets. A new one is counted when the slot is taken or given back to an
     /// owner: the ticket of a release is known before its submit.
     pub(crate) generation: u64,
-    /// The generation whose owner is just getting it back.
-    pub(crate) cancelling: u64,
     /// The place in the order of all submissions.
     pub(crate) serial: u64,
     pub(crate) label: Option<Label<str>>,
@@ -54,8 +53,6 @@ pub(crate) struct Slot {
     pub(crate) waiters: u32,
     /// How the last ticket ended.
     pub(crate) event: Option<Event>,
-    /// How the last ticket that was cancelled ended.
-    pub(crate) cancelled: Option<Box<Event>>,
 }
 
 impl Slot {
@@ -66,7 +63,6 @@ impl Slot {
             kind: Kind::Job,
             lane: Lane::Blocking,
             generation: 0,
-            cancelling: 0,
             serial: 0,
             label: None,
             resource: None,
@@ -78,7 +74,6 @@ impl Slot {
             last_error: None,
             waiters: 0,
             event: None,
-            cancelled: None,
         }
     }
 
@@ -125,26 +120,12 @@ impl Slot {
     }
 
     /// Whether this ticket's release was asked for and has not ended.
-    pub(crate) fn is_pending(&self, ticket: Ticket) -> bool {
-        let generation = ticket.generation();
-        match self.phase {
-            _ if generation == 0 => false,
+    fn is_pending(&self, ticket: Ticket) -> bool {
+        let is_asked_for = matches!(
+            self.phase,
             Phase::Announced | Phase::Queued | Phase::Running | Phase::Waiting
-                if generation == self.generation =>
-            {
-                true
-            }
-            _ => generation == self.cancelling,
-        }
-    }
-
-    /// How the release with this ticket, which the slot once had, ended.
-    pub(crate) fn end_of(&self, ticket: Ticket) -> Option<Event> {
-        let ends = [self.event.as_ref(), self.cancelled.as_deref()];
-        ends.into_iter()
-            .flatten()
-            .find(|event| event.ticket == ticket)
-            .copied()
+        );
+        is_asked_for && ticket.generation() == self.generation
     }
 }
 
@@ -155,6 +136,7 @@ pub(crate) struct Slots {
     live: usize,
     capacity: usize,
     remembered: usize,
+    pub(crate) cancellations: Cancellations,
 }
 
 impl Slots {
@@ -166,6 +148,7 @@ impl Slots {
             live: 0,
             capacity,
             remembered,
+            cancellations: Cancellations::new(remembered),
         }
     }
 
@@ -209,9 +192,22 @@ impl Slots {
 
     /// The slot that has or had this ticket, once its release was asked for.
     pub(crate) fn find(&self, ticket: Ticket) -> Option<u32> {
-        let slot = self.slots.get(ticket.index())?;
-        let known = slot.is_pending(ticket) || slot.end_of(ticket).is_some();
+        let known = self.is_pending(ticket) || self.end_of(ticket).is_some();
         known.then_some(ticket.index() as u32)
+    }
+
+    /// Whether this ticket's release was asked for and has not ended.
+    pub(crate) fn is_pending(&self, ticket: Ticket) -> bool {
+        let slot = self.slots.get(ticket.index());
+        slot.is_some_and(|slot| slot.is_pending(ticket)) || self.cancellations.is_returning(ticket)
+    }
+
+    /// How the release with this ticket ended.
+    pub(crate) fn end_of(&self, ticket: Ticket) -> Option<Event> {
+        let event = self.slots.get(ticket.index())?.event;
+        event
+            .filter(|event| event.ticket == ticket)
+            .or_else(|| self.cancellations.end_of(ticket))
     }
 
     /// Slots in use: reserved, submitted, or abandoned with a worker still at them.

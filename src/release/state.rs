@@ -62,8 +62,6 @@ pub(crate) struct State {
     pub(crate) ring: Ring,
     pub(crate) notices: VecDeque<Notice>,
     pub(crate) subscribers: usize,
-    /// Cancelled releases whose owner is just getting them back.
-    pub(crate) cancelling: u32,
     /// Abandoned releases that a worker still is at.
     pub(crate) left: u64,
     /// Threads that wait for everything up to a number of submissions.
@@ -101,7 +99,6 @@ impl State {
             ring: Ring::new(options.event_capacity.max(1) as usize),
             notices: VecDeque::new(),
             subscribers: 0,
-            cancelling: 0,
             left: 0,
             watchers: Vec::new(),
             serial: 0,
@@ -303,7 +300,7 @@ impl State {
 
     /// Whether everything submitted up to the given number of submissions has ended.
     pub(crate) fn is_past(&self, serial: u64) -> bool {
-        self.cancelling == 0
+        self.slots.cancellations.is_settled()
             && self
                 .outstanding
                 .first()

@@ -16,8 +16,15 @@ use crate::sync::Arc;
 thread_local! {
     /// The queue that this thread works for.
     static INSIDE: Cell<*const Shared> = const { Cell::new(std::ptr::null()) };
-    /// The queue that this thread submits many things to.
-    static QUIET: Cell<*const Shared> = const { Cell::new(std::ptr::null()) };
+    /// The submits that this thread is in the middle of.
+    static TOGETHER: Cell<Option<Together>> = const { Cell::new(None) };
+}
+
+/// Many submits to one queue, which share one wake and one look at the clock.
+#[derive(Clone, Copy)]
+struct Together {
+    queue: *const Shared,
+    began: Instant,
 }
 
 /// Whether the calling thread belongs to this queue.
@@ -25,23 +32,28 @@ pub(super) fn is_inside(shared: &Arc<Shared>) -> bool {
     INSIDE.get() == Arc::as_ptr(shared)
 }
 
-/// Whether the calling thread is about to submit more to this queue.
-pub(super) fn is_quiet(shared: &Arc<Shared>) -> bool {
-    QUIET.get() == Arc::as_ptr(shared)
+/// When the submits began that the calling thread is in the middle of, if it is.
+pub(super) fn together_since(shared: &Arc<Shared>) -> Option<Instant> {
+    let together = TOGETHER.get()?;
+    (together.queue == Arc::as_ptr(shared)).then_some(together.began)
 }
 
 /// Runs `submits` without waking anybody for each of them, and wakes at its end.
-pub(super) fn quietly<R>(shared: &Arc<Shared>, submits: impl FnOnce() -> R) -> R {
-    struct End<'a>(&'a Arc<Shared>, *const Shared);
+pub(super) fn together<R>(shared: &Arc<Shared>, submits: impl FnOnce() -> R) -> R {
+    struct End<'a>(&'a Arc<Shared>, Option<Together>);
 
     impl Drop for End<'_> {
         fn drop(&mut self) {
-            QUIET.set(self.1);
+            TOGETHER.set(self.1);
             self.0.with(|_| ());
         }
     }
 
-    let _end = End(shared, QUIET.replace(Arc::as_ptr(shared)));
+    let together = Together {
+        queue: Arc::as_ptr(shared),
+        began: Instant::now(),
+    };
+    let _end = End(shared, TOGETHER.replace(Some(together)));
     submits()
 }
 

@@ -143,7 +143,7 @@ impl Volume {
 
     /// `options` as for mount(8): "size=64k,nr_inodes=3".
     pub(crate) fn with_options(options: &str) -> Volume {
-        let path = std::env::temp_dir().join(format!("nsgate-test-{}", unique()));
+        let path = temporary_path();
         fs::create_dir(&path).unwrap();
         nix::mount::mount(
             Some("tmpfs"),
@@ -175,6 +175,11 @@ impl Drop for Volume {
     }
 }
 
+/// A path that nothing has yet.
+pub(crate) fn temporary_path() -> PathBuf {
+    std::env::temp_dir().join(format!("nsgate-test-{}", unique()))
+}
+
 fn unique() -> String {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -189,4 +194,41 @@ fn unique() -> String {
 pub(crate) fn standing() -> [PathBuf; 3] {
     ["ns/mnt", "root", "cwd"]
         .map(|what| fs::read_link(format!("/proc/thread-self/{what}")).unwrap())
+}
+
+/// Numbers for choices; a test says its seed when it fails.
+pub(crate) struct Random(u64);
+
+impl Random {
+    /// From NSGATE_SEED, or else from the clock.
+    pub(crate) fn new() -> Random {
+        let given = std::env::var("NSGATE_SEED").ok();
+        let given = given.map(|seed| seed.parse().expect("NSGATE_SEED is a number"));
+        let clock = || {
+            std::time::SystemTime::UNIX_EPOCH
+                .elapsed()
+                .unwrap()
+                .as_nanos() as u64
+        };
+        let seed = given.unwrap_or_else(clock);
+        println!("to repeat the choices: NSGATE_SEED={seed}");
+        Random(seed | 1)
+    }
+
+    /// Another one, for another thread.
+    pub(crate) fn fork(&mut self) -> Random {
+        Random(self.next() | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        // The upper bits are the better ones.
+        (self.next() >> 11) % bound
+    }
 }

@@ -3,9 +3,11 @@
 #![allow(clippy::disallowed_methods, missing_docs)]
 
 mod chroot;
+mod crash;
 mod differential;
 mod enter;
 mod escape;
+mod fault;
 mod files;
 mod files_listing;
 mod files_open;
@@ -13,6 +15,8 @@ mod files_remove_all;
 mod files_stat;
 mod files_tree;
 mod files_unsupported;
+mod fuse_volume;
+mod hang;
 mod host;
 mod map;
 mod map_attach;
@@ -20,4 +24,7 @@ mod map_events;
 mod map_support;
 mod map_unsubscribe;
 mod namespace;
+mod overload;
+mod queue_model;
 mod release;
+mod soak;

@@ -937,7 +937,10 @@ nsgate_status nsgate_entered_restore(nsgate_entered entered,
 #define NSGATE_CHROOT_NOEXEC 8
 /** Follow no symbolic link. */
 #define NSGATE_CHROOT_NOSYMFOLLOW 16
-/** Let mounts that the host makes below the volume later on appear inside; none go back. */
+/**
+ * Let mounts that the host makes below the volume later on appear inside, once the chroot has its
+ * namespace (nsgate_chroot_identify makes it); none go back. The volume's mount must be shared.
+ */
 #define NSGATE_CHROOT_SLAVE 32
 /** Leave out what is mounted below the volume. */
 #define NSGATE_CHROOT_NOT_RECURSIVE 64
@@ -1061,74 +1064,6 @@ nsgate_status nsgate_chroot_free(nsgate_chroot chroot, nsgate_error *error);
 #define NSGATE_RENAME_NOREPLACE 1
 /** Let both change places. */
 #define NSGATE_RENAME_EXCHANGE 2
-/** Set the times of a symbolic link itself. */
-#define NSGATE_TIMES_NOFOLLOW 1
-
-/** A time of a file. */
-typedef struct nsgate_time {
-  /** Seconds since 1970; negative before. */
-  int64_t seconds;
-  /** Nanoseconds after that, below 10^9. To set a time: UTIME_NOW, too. */
-  uint32_t nanoseconds;
-  /** Must be 0. */
-  uint32_t reserved;
-} nsgate_time;
-
-/** What stat(2) says of a file. */
-typedef struct nsgate_stat {
-  /** The device that the file is on. */
-  uint64_t device;
-  /** Its number there. */
-  uint64_t inode;
-  /** How many names it has. */
-  uint64_t link_count;
-  /** Type and permissions. */
-  uint32_t mode;
-  /** Owner. */
-  uint32_t uid;
-  /** Group. */
-  uint32_t gid;
-  /** 0. */
-  uint32_t reserved;
-  /** Of a device file: the device that it stands for. */
-  uint64_t special_device;
-  /** In bytes. */
-  int64_t size;
-  /** The size of a block for efficient transfer, in bytes. */
-  int64_t block_size;
-  /** How many blocks of 512 bytes it takes. */
-  int64_t blocks;
-  /** Last access. */
-  struct nsgate_time access;
-  /** Last change of the content. */
-  struct nsgate_time modification;
-  /** Last change of the attributes. */
-  struct nsgate_time change;
-} nsgate_stat;
-
-/** What statfs(2) says of a file system. */
-typedef struct nsgate_statfs {
-  /** EXT4_SUPER_MAGIC and its like, see statfs(2). */
-  int64_t type;
-  /** The size of a block for efficient transfer, in bytes. */
-  int64_t block_size;
-  /** All blocks, of fragment_size bytes. */
-  uint64_t blocks;
-  /** Free ones. */
-  uint64_t blocks_free;
-  /** Free ones for users without privileges. */
-  uint64_t blocks_available;
-  /** All inodes. */
-  uint64_t files;
-  /** Free ones. */
-  uint64_t files_free;
-  /** The longest name, in bytes. */
-  int64_t name_length;
-  /** The unit of the counts of blocks, in bytes. */
-  int64_t fragment_size;
-  /** ST_RDONLY and its like. */
-  uint64_t flags;
-} nsgate_statfs;
 
 /**
  * Opens or creates a file, as open(2). Any flags of open(2) will do; O_CLOEXEC is always added.
@@ -1143,24 +1078,6 @@ nsgate_status nsgate_chroot_open_file(nsgate_chroot chroot,
                                       uint32_t mode,
                                       int *fd,
                                       nsgate_error *error);
-
-/** Tells what a file is, as stat(2). */
-nsgate_status nsgate_chroot_stat(nsgate_chroot chroot,
-                                 nsgate_string path,
-                                 struct nsgate_stat *out,
-                                 nsgate_error *error);
-
-/** Tells what a file is, of a symbolic link what itself is, as lstat(2). */
-nsgate_status nsgate_chroot_lstat(nsgate_chroot chroot,
-                                  nsgate_string path,
-                                  struct nsgate_stat *out,
-                                  nsgate_error *error);
-
-/** Tells of the file system that holds a file, as statfs(2). */
-nsgate_status nsgate_chroot_statfs(nsgate_chroot chroot,
-                                   nsgate_string path,
-                                   struct nsgate_statfs *out,
-                                   nsgate_error *error);
 
 /** Makes a directory, as mkdir(2). mode is less the umask. */
 nsgate_status nsgate_chroot_mkdir(nsgate_chroot chroot,
@@ -1234,6 +1151,114 @@ nsgate_status nsgate_chroot_real_path(nsgate_chroot chroot,
                                       size_t *length,
                                       nsgate_error *error);
 
+/**
+ * Creates a file under a new name in a directory, readable and writable for its owner, and opens it.
+ *
+ * Digits take the place of the last "*" in prefix, or follow it.
+ *
+ * Ownership: fd is the caller's. buffer takes the file's path, without a NUL; capacity is at least
+ * that of directory, prefix and 32 more bytes, so that the name is never lost.
+ */
+nsgate_status nsgate_chroot_temp_file(nsgate_chroot chroot,
+                                      nsgate_string directory,
+                                      nsgate_string prefix,
+                                      int *fd,
+                                      char *buffer,
+                                      size_t capacity,
+                                      size_t *length,
+                                      nsgate_error *error);
+
+/*
+ * File operations: attributes
+ */
+
+/** Set the times of a symbolic link itself. */
+#define NSGATE_TIMES_NOFOLLOW 1
+
+/** A time of a file. */
+typedef struct nsgate_time {
+  /** Seconds since 1970; negative before. */
+  int64_t seconds;
+  /** Nanoseconds after that, below 10^9. To set a time: UTIME_NOW, too. */
+  uint32_t nanoseconds;
+  /** Must be 0. */
+  uint32_t reserved;
+} nsgate_time;
+
+/** What stat(2) says of a file. */
+typedef struct nsgate_stat {
+  /** The device that the file is on. */
+  uint64_t device;
+  /** Its number there. */
+  uint64_t inode;
+  /** How many names it has. */
+  uint64_t link_count;
+  /** Type and permissions. */
+  uint32_t mode;
+  /** Owner. */
+  uint32_t uid;
+  /** Group. */
+  uint32_t gid;
+  /** 0. */
+  uint32_t reserved;
+  /** Of a device file: the device that it stands for. */
+  uint64_t special_device;
+  /** In bytes. */
+  int64_t size;
+  /** The size of a block for efficient transfer, in bytes. */
+  int64_t block_size;
+  /** How many blocks of 512 bytes it takes. */
+  int64_t blocks;
+  /** Last access. */
+  struct nsgate_time access;
+  /** Last change of the content. */
+  struct nsgate_time modification;
+  /** Last change of the attributes. */
+  struct nsgate_time change;
+} nsgate_stat;
+
+/** What statfs(2) says of a file system. */
+typedef struct nsgate_statfs {
+  /** EXT4_SUPER_MAGIC and its like, see statfs(2). */
+  int64_t type;
+  /** The size of a block for efficient transfer, in bytes. */
+  int64_t block_size;
+  /** All blocks, of fragment_size bytes. */
+  uint64_t blocks;
+  /** Free ones. */
+  uint64_t blocks_free;
+  /** Free ones for users without privileges. */
+  uint64_t blocks_available;
+  /** All inodes. */
+  uint64_t files;
+  /** Free ones. */
+  uint64_t files_free;
+  /** The longest name, in bytes. */
+  int64_t name_length;
+  /** The unit of the counts of blocks, in bytes. */
+  int64_t fragment_size;
+  /** ST_RDONLY and its like. */
+  uint64_t flags;
+} nsgate_statfs;
+
+/** Tells what a file is, as stat(2). */
+nsgate_status nsgate_chroot_stat(nsgate_chroot chroot,
+                                 nsgate_string path,
+                                 struct nsgate_stat *out,
+                                 nsgate_error *error);
+
+/** Tells what a file is, of a symbolic link what itself is, as lstat(2). */
+nsgate_status nsgate_chroot_lstat(nsgate_chroot chroot,
+                                  nsgate_string path,
+                                  struct nsgate_stat *out,
+                                  nsgate_error *error);
+
+/** Tells of the file system that holds a file, as statfs(2). */
+nsgate_status nsgate_chroot_statfs(nsgate_chroot chroot,
+                                   nsgate_string path,
+                                   struct nsgate_statfs *out,
+                                   nsgate_error *error);
+
 /** Sets the permissions of a file, as chmod(2). */
 nsgate_status nsgate_chroot_chmod(nsgate_chroot chroot,
                                   nsgate_string path,
@@ -1274,23 +1299,6 @@ nsgate_status nsgate_chroot_truncate(nsgate_chroot chroot,
                                      nsgate_string path,
                                      int64_t length,
                                      nsgate_error *error);
-
-/**
- * Creates a file under a new name in a directory, readable and writable for its owner, and opens it.
- *
- * Digits take the place of the last "*" in prefix, or follow it.
- *
- * Ownership: fd is the caller's. buffer takes the file's path, without a NUL; capacity is at least
- * that of directory, prefix and 32 more bytes, so that the name is never lost.
- */
-nsgate_status nsgate_chroot_temp_file(nsgate_chroot chroot,
-                                      nsgate_string directory,
-                                      nsgate_string prefix,
-                                      int *fd,
-                                      char *buffer,
-                                      size_t capacity,
-                                      size_t *length,
-                                      nsgate_error *error);
 
 /*
  * Directories
@@ -1359,24 +1367,8 @@ nsgate_status nsgate_directory_read(nsgate_directory directory,
 nsgate_status nsgate_directory_close(nsgate_directory directory, nsgate_error *error);
 
 /*
- * Sandbox map
- *
- * A map knows which sandboxes there are. A sandbox id may live several times, as checkpoint and
- * resume make it; a lifecycle id is one life, and a nsgate_sandbox handle is one life, too. The
- * running life is found by its sandbox id, the owner of an address by that. A life leaves the map when
- * it is stopped and its network is released or was never assigned.
- *
- * Subscribers are called on the thread that changed the map, in the order of subscription, under no
- * lock, and for one life never two at a time. A callback may call everything, also on the same map,
- * also its own unsubscribe; what would wait for itself answers NSGATE_WOULD_DEADLOCK. A callback should
- * not block; nsgate_gate_options.callback_budget_ns measures it. An answer other than NSGATE_OK is
- * counted for that subscriber, and the others are called all the same.
+ * Addresses
  */
-
-/** For nsgate_map_snapshot: all lives. */
-#define NSGATE_SNAPSHOT_ALL 0
-/** For nsgate_map_snapshot: those that run. */
-#define NSGATE_SNAPSHOT_RUNNING 1
 
 /** An IP address. An IPv4 address that is mapped into IPv6 is the same as the IPv4 address. */
 typedef struct nsgate_address {
@@ -1386,62 +1378,19 @@ typedef struct nsgate_address {
   uint8_t bytes[16];
 } nsgate_address;
 
-/**
- * Is told of a change. The handle is lent for the call (nsgate_sandbox_retain keeps it);
- * call_context is what the changing call was given.
+/*
+ * Sandbox map
+ *
+ * A map knows which sandboxes there are. A sandbox id may live several times, as checkpoint and
+ * resume make it; a lifecycle id is one life, and an nsgate_sandbox handle is one life, too. The
+ * running life is found by its sandbox id, the owner of an address by that. A life leaves the map when
+ * it is stopped and its network is released or was never assigned.
  */
-typedef nsgate_status (*nsgate_sandbox_function)(void *user_data,
-                                                 nsgate_sandbox sandbox,
-                                                 void *sandbox_user_data,
-                                                 void *call_context);
 
-/**
- * Is told that something that was attached has come to its end. The handle is lent for the call,
- * the event is valid during it.
- */
-typedef nsgate_status (*nsgate_sandbox_release_function)(void *user_data,
-                                                         nsgate_sandbox sandbox,
-                                                         void *sandbox_user_data,
-                                                         const nsgate_event *event);
-
-/** Callbacks for what happens to the sandboxes of a map. Any of them may be NULL. */
-typedef struct nsgate_subscriber {
-  /** sizeof(nsgate_subscriber). */
-  uint32_t size;
-  /** Must be 0. */
-  uint32_t reserved;
-  /** Handed to all of the callbacks first. */
-  void *user_data;
-  /** Destroys user_data after the last call. */
-  nsgate_destroy_function destroy;
-  /** The life began to run. */
-  nsgate_sandbox_function on_insert;
-  /** The life's network was released; what was attached has been handed to the release queue. */
-  nsgate_sandbox_function on_network_release;
-  /**
-   * Something that was attached has come to its end. On a thread of the library, in no order with
-   * the other two.
-   */
-  nsgate_sandbox_release_function on_release;
-} nsgate_subscriber;
-
-/** What a subscriber did so far. */
-typedef struct nsgate_subscriber_stats {
-  /** sizeof(nsgate_subscriber_stats), set by the caller. */
-  uint32_t size;
-  /** 0. */
-  uint32_t reserved;
-  /** Calls that ended. */
-  uint64_t calls;
-  /** Of these, how many were over the budget. */
-  uint64_t slow;
-  /** Of these, how many answered something other than NSGATE_OK. */
-  uint64_t failures;
-  /** Of these, how many panicked. */
-  uint64_t panics;
-  /** The time that the longest took. */
-  uint64_t longest_ns;
-} nsgate_subscriber_stats;
+/** For nsgate_map_snapshot: all lives. */
+#define NSGATE_SNAPSHOT_ALL 0
+/** For nsgate_map_snapshot: those that run. */
+#define NSGATE_SNAPSHOT_RUNNING 1
 
 /**
  * Makes an empty map.
@@ -1494,7 +1443,7 @@ nsgate_status nsgate_map_find(nsgate_map map,
  * Ownership, errors: as nsgate_map_find.
  */
 nsgate_status nsgate_map_find_by_address(nsgate_map map,
-                                         struct nsgate_address address,
+                                         nsgate_address address,
                                          nsgate_sandbox *out,
                                          void **user_data,
                                          nsgate_error *error);
@@ -1545,7 +1494,7 @@ nsgate_status nsgate_map_snapshot(nsgate_map map,
  * such life; NSGATE_WOULD_DEADLOCK.
  */
 nsgate_status nsgate_map_network_released(nsgate_map map,
-                                          struct nsgate_address address,
+                                          nsgate_address address,
                                           nsgate_string lifecycle_id,
                                           void *call_context,
                                           uint32_t *changed,
@@ -1560,52 +1509,6 @@ nsgate_status nsgate_map_network_released(nsgate_map map,
 nsgate_status nsgate_map_wait_idle(nsgate_map map,
                                    int64_t timeout_ns,
                                    nsgate_error *error);
-
-/**
- * Adds a subscriber after those there are. Events that are being told just now do not reach it.
- *
- * name has 1 to 255 bytes of UTF-8; it is for reports.
- *
- * Ownership: the struct is borrowed, its user_data is taken.
- */
-nsgate_status nsgate_map_subscribe(nsgate_map map,
-                                   nsgate_string name,
-                                   const struct nsgate_subscriber *subscriber,
-                                   uint64_t *subscription,
-                                   nsgate_error *error);
-
-/**
- * Ends a subscriber and returns at once: no new call of it starts. Calls under way go on; destroy is
- * called after the last.
- *
- * Threads: any, also from inside a callback of the same subscriber.
- * Errors: NSGATE_NOT_FOUND.
- */
-nsgate_status nsgate_map_unsubscribe(nsgate_map map,
-                                     uint64_t subscription,
-                                     nsgate_error *error);
-
-/**
- * Ends a subscriber and returns after its last call ended and destroy was called; also waits for one
- * that was only unsubscribed before.
- *
- * Errors: NSGATE_WOULD_DEADLOCK, with nothing changed, from inside that subscriber, or from inside
- * what it waits for; NSGATE_NOT_FOUND when there is none, or its last call is over.
- */
-nsgate_status nsgate_map_unsubscribe_wait(nsgate_map map,
-                                          uint64_t subscription,
-                                          nsgate_error *error);
-
-/**
- * Tells what a subscriber did so far.
- *
- * Ownership: out.size is the caller's.
- * Errors: NSGATE_NOT_FOUND.
- */
-nsgate_status nsgate_map_subscriber_stats(nsgate_map map,
-                                          uint64_t subscription,
-                                          struct nsgate_subscriber_stats *out,
-                                          nsgate_error *error);
 
 /*
  * Sandboxes
@@ -1778,6 +1681,119 @@ nsgate_status nsgate_sandbox_retain(nsgate_sandbox sandbox, nsgate_error *error)
  */
 nsgate_status nsgate_sandbox_free(nsgate_sandbox sandbox,
                                   nsgate_error *error);
+
+/*
+ * Subscribers of a map
+ *
+ * Subscribers are called on the thread that changed the map, in the order of subscription, under no
+ * lock, and for one life never two at a time. A callback may call everything, also on the same map,
+ * also its own unsubscribe; what would wait for itself answers NSGATE_WOULD_DEADLOCK. A callback should
+ * not block; nsgate_gate_options.callback_budget_ns measures it. An answer other than NSGATE_OK is
+ * counted for that subscriber, and the others are called all the same.
+ */
+
+/**
+ * Is told of a change. The handle is lent for the call (nsgate_sandbox_retain keeps it);
+ * call_context is what the changing call was given.
+ */
+typedef nsgate_status (*nsgate_sandbox_function)(void *user_data,
+                                                 nsgate_sandbox sandbox,
+                                                 void *sandbox_user_data,
+                                                 void *call_context);
+
+/**
+ * Is told that something that was attached has come to its end. The handle is lent for the call,
+ * the event is valid during it.
+ */
+typedef nsgate_status (*nsgate_sandbox_release_function)(void *user_data,
+                                                         nsgate_sandbox sandbox,
+                                                         void *sandbox_user_data,
+                                                         const nsgate_event *event);
+
+/** Callbacks for what happens to the sandboxes of a map. Any of them may be NULL. */
+typedef struct nsgate_subscriber {
+  /** sizeof(nsgate_subscriber). */
+  uint32_t size;
+  /** Must be 0. */
+  uint32_t reserved;
+  /** Handed to all of the callbacks first. */
+  void *user_data;
+  /** Destroys user_data after the last call. */
+  nsgate_destroy_function destroy;
+  /** The life began to run. */
+  nsgate_sandbox_function on_insert;
+  /** The life's network was released; what was attached has been handed to the release queue. */
+  nsgate_sandbox_function on_network_release;
+  /**
+   * Something that was attached has come to its end. On a thread of the library, in no order with
+   * the other two.
+   */
+  nsgate_sandbox_release_function on_release;
+} nsgate_subscriber;
+
+/** What a subscriber did so far. */
+typedef struct nsgate_subscriber_stats {
+  /** sizeof(nsgate_subscriber_stats), set by the caller. */
+  uint32_t size;
+  /** 0. */
+  uint32_t reserved;
+  /** Calls that ended. */
+  uint64_t calls;
+  /** Of these, how many were over the budget. */
+  uint64_t slow;
+  /** Of these, how many answered something other than NSGATE_OK. */
+  uint64_t failures;
+  /** Of these, how many panicked. */
+  uint64_t panics;
+  /** The time that the longest took. */
+  uint64_t longest_ns;
+} nsgate_subscriber_stats;
+
+/**
+ * Adds a subscriber after those there are. Events that are being told just now do not reach it.
+ *
+ * name has 1 to 255 bytes of UTF-8; it is for reports.
+ *
+ * Ownership: the struct is borrowed, its user_data is taken.
+ */
+nsgate_status nsgate_map_subscribe(nsgate_map map,
+                                   nsgate_string name,
+                                   const struct nsgate_subscriber *subscriber,
+                                   uint64_t *subscription,
+                                   nsgate_error *error);
+
+/**
+ * Ends a subscriber and returns at once: no new call of it starts. Calls under way go on; destroy is
+ * called after the last.
+ *
+ * Threads: any, also from inside a callback of the same subscriber.
+ * Errors: NSGATE_NOT_FOUND.
+ */
+nsgate_status nsgate_map_unsubscribe(nsgate_map map,
+                                     uint64_t subscription,
+                                     nsgate_error *error);
+
+/**
+ * Ends a subscriber and returns after its last call ended and destroy was called; also waits for one
+ * that was only unsubscribed before.
+ *
+ * Errors: NSGATE_WOULD_DEADLOCK, with nothing changed, from inside that subscriber, or from inside
+ * what it waits for; NSGATE_NOT_FOUND when there is none, or its last call is over.
+ */
+nsgate_status nsgate_map_unsubscribe_wait(nsgate_map map,
+                                          uint64_t subscription,
+                                          nsgate_error *error);
+
+/**
+ * Tells what a subscriber did so far.
+ *
+ * Ownership: out.size is the caller's.
+ * Errors: NSGATE_NOT_FOUND.
+ */
+nsgate_status nsgate_map_subscriber_stats(nsgate_map map,
+                                          uint64_t subscription,
+                                          struct nsgate_subscriber_stats *out,
+                                          nsgate_error *error);
 
 #ifdef __cplusplus
 }

@@ -152,3 +152,61 @@ fn cancelling_races_with_workers_and_every_release_still_ends_once() {
     assert_eq!(cancelled + released, 2_000);
     close(&queue);
 }
+
+#[test]
+fn every_cancelled_ticket_keeps_its_end_while_its_place_goes_on() {
+    let queue = queue_with(|options| {
+        options.blocking_workers = 1;
+        options.blocking_budget = Duration::from_secs(3600);
+    });
+    let (resource, _, end, begun) = hanging();
+    submit(&queue, Lane::Blocking, resource);
+    begun.recv().unwrap();
+    let job = queue.reserve_job("taken back", || Ok(())).unwrap();
+    let cancelled: Vec<Ticket> = (0..10)
+        .map(|_| {
+            let ticket = job.submit().unwrap();
+            job.cancel().unwrap();
+            ticket
+        })
+        .collect();
+    let last = job.submit().unwrap();
+    for ticket in cancelled {
+        let event = queue.wait(ticket, Some(Instant::now())).unwrap();
+        assert_eq!(event.outcome, Outcome::Cancelled);
+    }
+    drop(end);
+    let event = queue.wait(last, Some(soon())).unwrap();
+    assert_eq!(event.outcome, Outcome::Released(Proof::Unverified));
+    close(&queue);
+}
+
+#[test]
+fn a_ticket_on_its_way_back_cancels_nothing_that_came_after_it() {
+    let (queue, end) = held_up();
+    let (resource, record) = scripted(verified);
+    let mut reservation = queue.reserve(Kind::Chroot, "taken back").unwrap();
+    let ticket = reservation.ticket();
+    let seen = Arc::new(Mutex::new(None));
+    let (sees, asks) = (seen.clone(), queue.clone());
+    reservation.set_reclaim(Box::new(move |reservation, resource| {
+        let again = reservation.submit(Lane::Native, resource);
+        // Neither has the first one ended, nor is it the second.
+        let waited = asks.wait(ticket, Some(Instant::now())).unwrap_err();
+        *lock(&sees) = Some((again, waited.status(), asks.cancel(ticket).err()));
+    }));
+    assert_eq!(reservation.submit(Lane::Native, resource), ticket);
+    queue.cancel(ticket).unwrap();
+    let (again, waited, cancelled) = lock(&seen).take().unwrap();
+    assert_eq!(waited, Status::TimedOut);
+    assert_eq!(cancelled.unwrap().status(), Status::InvalidState);
+    assert_eq!(
+        queue.wait(ticket, None).unwrap().outcome,
+        Outcome::Cancelled
+    );
+    drop(end);
+    let event = queue.wait(again, Some(soon())).unwrap();
+    assert_eq!(event.outcome, Outcome::Released(Proof::Verified));
+    assert_eq!((record.attempts(), record.drops()), (1, 1));
+    close(&queue);
+}

@@ -12,9 +12,13 @@ mod kernel;
 #[path = "../../../src/releasable.rs"]
 mod releasable;
 mod release;
+#[path = "../../../src/subscriber/revocable.rs"]
+mod revocable;
 #[path = "../../../src/rundown.rs"]
 mod rundown;
 mod sync;
+#[path = "../../../src/capi/word.rs"]
+mod word;
 
 #[cfg(test)]
 mod models;

@@ -1,6 +1,7 @@
 //! What is tried. Each model is small, so that all of its interleavings can be.
 
 mod ends;
+mod handles;
 mod harness;
 mod queue;
 mod rundown;

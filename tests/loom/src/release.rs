@@ -1,5 +1,7 @@
 //! The release queue's state, workers and subscribers, taken from the library's sources.
 
+#[path = "../../../src/release/cancellations.rs"]
+pub(crate) mod cancellations;
 #[path = "../../../src/release/ending.rs"]
 pub(crate) mod ending;
 #[path = "../../../src/release/failed.rs"]

@@ -1,0 +1,80 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	nsgate "github.com/nsgate/nsgate/go"
+
+	"nsgate.dev/benches/threadchroot"
+)
+
+// measureRun measures code inside: the first time in a chroot, and later.
+func measureRun(gate *nsgate.Gate, f *volumeFixture) error {
+	ctx := context.Background()
+	nothing := func() error { return nil }
+	chroot, err := gate.OpenChroot(f.volume(), nil)
+	if err != nil {
+		return err
+	}
+	hop, err := threadchroot.Open(f.volume(), threadchroot.Options{})
+	if err != nil {
+		return err
+	}
+	compare("later Do", 301,
+		repeat(2, func() { check(chroot.Do(ctx, nothing)) }),
+		contender{"thread per chroot", repeat(2, func() { check(hop.Do(nothing)) }), show},
+	)
+	if err := hop.Close(); err != nil {
+		return err
+	}
+	compare("open + first Do", 101,
+		each(5, func(int) func() {
+			return func() {
+				c := must(gate.OpenChroot(f.volume(), nil))
+				check(c.Do(ctx, nothing))
+				check(c.Close())
+			}
+		}, func() { check(gate.Fence(ctx)) }),
+		contender{"thread per chroot", each(5, func(int) func() {
+			return func() {
+				c := must(threadchroot.Open(f.volume(), threadchroot.Options{}))
+				check(c.Do(nothing))
+				check(c.Close())
+			}
+		}, func() {}), faster(5)},
+	)
+	if err := chroot.Close(); err != nil {
+		return err
+	}
+	return gate.Fence(ctx)
+}
+
+// measureOpen measures what opening a chroot and getting rid of it cost the caller.
+func measureOpen(gate *nsgate.Gate, f *volumeFixture) error {
+	for _, d := range []struct {
+		mounts, rounds, theirs int
+		goal                   float64
+	}{{20, 101, 5, 40}, {2_000, 31, 1, 500}} {
+		count, err := f.fillMountTable(d.mounts)
+		if err != nil {
+			return err
+		}
+		compare(fmt.Sprintf("open + release, %d mounts", count), d.rounds,
+			each(20, func(int) func() {
+				return func() { check(must(gate.OpenChroot(f.volume(), nil)).Close()) }
+			}, func() { check(gate.Fence(context.Background())) }),
+			contender{"thread per chroot", func(s *samples) {
+				for range d.theirs {
+					started := time.Now()
+					check(must(threadchroot.Open(f.volume(), threadchroot.Options{})).Close())
+					s.both(time.Since(started))
+				}
+			}, faster(d.goal)},
+		)
+	}
+	return nil
+}

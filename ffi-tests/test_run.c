@@ -1,0 +1,234 @@
+/* Running functions inside: what they see, how many at once, exactly one done, and nothing that waits
+ * for itself. Rules 1 to 6. */
+#define _GNU_SOURCE
+#include "harness.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct sight {
+  struct stat root, directory;
+  pid_t thread;
+  int runs;
+};
+
+static void look(void *user_data) {
+  struct sight *sight = user_data;
+  sight->runs++;
+  sight->thread = gettid();
+  if (stat("/", &sight->root) != 0 || stat(".", &sight->directory) != 0) sight->runs = -100;
+}
+
+static bool is_volume(const struct stat *there) {
+  struct stat volume;
+  NEED(stat(volume_path(), &volume) == 0, "stat");
+  return there->st_dev == volume.st_dev && there->st_ino == volume.st_ino;
+}
+
+static void run(nsgate_gate gate) {
+  nsgate_error error;
+  nsgate_chroot chroot = open_chroot(gate);
+  struct sight sight;
+  nsgate_namespace_id id, again;
+  memset(&sight, 0, sizeof sight);
+  OK(nsgate_chroot_run(chroot, look, &sight, &error), &error, "a function runs inside");
+  EQUAL(sight.runs, 1, "once");
+  CHECK(sight.thread != gettid(), "on another thread");
+  CHECK(is_volume(&sight.root), "with the volume as its root");
+  CHECK(is_volume(&sight.directory), "and as its working directory");
+  OK(nsgate_chroot_identify(chroot, &id, &error), &error, "the chroot has a namespace");
+  CHECK(id.inode != current_namespace(), "of its own");
+  OK(nsgate_chroot_run(chroot, look, &sight, &error), &error, "another runs");
+  OK(nsgate_chroot_identify(chroot, &again, &error), &error, "in a namespace");
+  EQUAL(again.inode, id.inode, "that is the same");
+  OK(nsgate_chroot_free(chroot, &error), &error, "the chroot is freed");
+}
+
+struct ending {
+  volatile int began, ran, done;
+  nsgate_status status;
+  bool with_error, outside;
+  uint64_t home;
+  /* Both wait for the other to have started. */
+  volatile int *together, *let_go;
+};
+
+static void start_together(void *user_data) {
+  struct ending *ending = user_data;
+  add(&ending->began, 1);
+  if (ending->together != NULL) {
+    add(ending->together, 1);
+    wait_for(ending->together, 2);
+  }
+  if (ending->let_go != NULL) wait_for(ending->let_go, 1);
+  add(&ending->ran, 1);
+}
+
+static void note(void *user_data, nsgate_status status, const nsgate_error *error) {
+  struct ending *ending = user_data;
+  ending->status = status;
+  ending->with_error = error != NULL && error->status == status && error->message[0] != 0;
+  add(&ending->done, 1);
+}
+
+static void started(nsgate_gate gate) {
+  nsgate_error error;
+  nsgate_chroot chroot = open_chroot(gate);
+  volatile int together = 0;
+  struct ending endings[2];
+  memset(endings, 0, sizeof endings);
+  for (int i = 0; i < 2; i++) {
+    endings[i].together = &together;
+    OK(nsgate_chroot_start(chroot, start_together, note, &endings[i], &error), &error, "function %d is started", i);
+  }
+  for (int i = 0; i < 2; i++) CHECK(wait_for(&endings[i].done, 1), "it is done: both ran at once in the same chroot");
+  volatile int let_go = 0;
+  struct ending slow;
+  memset(&slow, 0, sizeof slow);
+  slow.let_go = &let_go;
+  uint64_t ticket;
+  OK(nsgate_chroot_start(chroot, start_together, note, &slow, &error), &error, "a slow one is started");
+  OK(nsgate_chroot_release(chroot, &ticket, &error), &error, "the chroot is released meanwhile");
+  struct ending never;
+  memset(&never, 0, sizeof never);
+  STATUS(nsgate_chroot_start(chroot, start_together, note, &never, &error), NSGATE_CLOSED, &error, "no other is started");
+  STATUS(nsgate_gate_wait(gate, ticket, 0, NULL, &error), NSGATE_TIMED_OUT, &error, "the release waits for it");
+  add(&let_go, 1);
+  OK(nsgate_gate_wait(gate, ticket, LONG_TIME, NULL, &error), &error, "and ends after it");
+  CHECK(wait_for(&slow.done, 1), "it is done");
+  for (int i = 0; i < 3; i++) {
+    struct ending *ending = i < 2 ? &endings[i] : &slow;
+    CHECK(get(&ending->ran) == 1 && get(&ending->done) == 1, "it ran once and was done once");
+    CHECK(ending->status == NSGATE_OK && !ending->with_error, "with success and no error");
+  }
+  EQUAL(get(&never.ran) + get(&never.done), 0, "what was not started is never done");
+  OK(nsgate_chroot_free(chroot, &error), &error, "the chroot is freed");
+}
+
+struct calls {
+  nsgate_gate gate;
+  nsgate_chroot chroot;
+  nsgate_namespace ns;
+  nsgate_status statuses[6];
+  struct sight sight;
+};
+
+static void call_back(void *user_data) {
+  struct calls *calls = user_data;
+  nsgate_stat stat;
+  calls->statuses[0] = nsgate_chroot_run(calls->chroot, look, &calls->sight, NULL);
+  calls->statuses[1] = nsgate_namespace_run(calls->ns, look, &calls->sight, NULL);
+  calls->statuses[2] = nsgate_chroot_stat(calls->chroot, NSGATE_STR("/"), &stat, NULL);
+  calls->statuses[3] = nsgate_gate_close(calls->gate, NSGATE_NO_DEADLINE, NULL, NULL);
+  calls->statuses[4] = nsgate_chroot_release(calls->chroot, NULL, NULL);
+  calls->statuses[5] = nsgate_chroot_run(calls->chroot, look, &calls->sight, NULL);
+}
+
+static void from_inside(nsgate_gate gate, bool alone) {
+  nsgate_error error;
+  struct calls calls;
+  memset(&calls, 0, sizeof calls);
+  nsgate_status wanted = alone ? NSGATE_WOULD_DEADLOCK : NSGATE_OK;
+  calls.gate = gate;
+  calls.chroot = open_chroot(gate);
+  NEED(nsgate_namespace_create(gate, &calls.ns, &error) == NSGATE_OK, "%s", error.message);
+  const char *how = alone ? "the only thread" : "one of several threads";
+  OK(nsgate_chroot_run(calls.chroot, call_back, &calls, &error), &error, "%s: calls back", how);
+  STATUS(calls.statuses[0], wanted, NULL, "%s: a run in the same chroot", how);
+  STATUS(calls.statuses[1], wanted, NULL, "%s: a run in a namespace", how);
+  EQUAL(calls.sight.runs, alone ? 0 : 2, "%s: which ran or did not", how);
+  STATUS(calls.statuses[2], NSGATE_OK, NULL, "%s: a file operation", how);
+  STATUS(calls.statuses[3], NSGATE_WOULD_DEADLOCK, NULL, "%s: the close of the gate", how);
+  STATUS(calls.statuses[4], NSGATE_OK, NULL, "%s: the release of its chroot", how);
+  STATUS(calls.statuses[5], NSGATE_CLOSED, NULL, "%s: a run after it", how);
+  OK(nsgate_chroot_free(calls.chroot, &error), &error, "the chroot is freed");
+  OK(nsgate_namespace_release(calls.ns, NULL, &error), &error, "the namespace is released");
+}
+
+/* A gate with one thread: nothing waits for itself; closing answers those that wait. */
+static void one_thread(void) {
+  nsgate_error error;
+  nsgate_gate_options options;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  options.namespace_threads = 1;
+  nsgate_gate gate;
+  OK(nsgate_gate_open(&options, &gate, &error), &error, "a gate with one namespace thread");
+  from_inside(gate, true);
+
+  nsgate_chroot chroot = open_chroot(gate);
+  volatile int let_go = 0;
+  struct ending first, second;
+  memset(&first, 0, sizeof first);
+  memset(&second, 0, sizeof second);
+  first.let_go = &let_go;
+  OK(nsgate_chroot_start(chroot, start_together, note, &first, &error), &error, "a function takes the thread");
+  CHECK(wait_for(&first.began, 1), "and holds it");
+  OK(nsgate_chroot_start(chroot, start_together, note, &second, &error), &error, "another waits for it");
+  OK(nsgate_gate_close(gate, 0, NULL, &error), &error, "the gate closes");
+  CHECK(wait_for(&second.done, 1), "the one that waits is told");
+  STATUS(second.status, NSGATE_CLOSED, NULL, "that it is closed");
+  CHECK(second.with_error, "with an error");
+  EQUAL(get(&second.ran), 0, "it did not run");
+  EQUAL(get(&first.done), 0, "the other still does");
+  add(&let_go, 1);
+  CHECK(wait_for(&first.done, 1), "and ends");
+  STATUS(first.status, NSGATE_OK, NULL, "well");
+  EQUAL(get(&first.done) + get(&second.done), 2, "each is done once");
+  OK(nsgate_chroot_free(chroot, &error), &error, "the chroot is freed");
+}
+
+static void give_up(void *user_data) { *(bool *)user_data = drop_sys_admin(); }
+
+static void tainted(nsgate_gate gate) {
+  nsgate_error error;
+  nsgate_chroot chroot = open_chroot(gate);
+  struct sight sight;
+  bool dropped = false;
+  memset(&sight, 0, sizeof sight);
+  STATUS(nsgate_chroot_run(chroot, give_up, &dropped, &error), NSGATE_TAINTED, &error, "a function that its thread does not survive");
+  CHECK(dropped, "did run");
+  OK(nsgate_chroot_run(chroot, look, &sight, &error), &error, "the next runs");
+  CHECK(is_volume(&sight.root), "inside, on another thread");
+  struct ending ending;
+  memset(&ending, 0, sizeof ending);
+  OK(nsgate_chroot_start(chroot, start_together, note, &ending, &error), &error, "so does one that is started");
+  CHECK(wait_for(&ending.done, 1), "it is done");
+  OK(nsgate_chroot_free(chroot, &error), &error, "the chroot is freed");
+}
+
+static void wander(void *user_data) {
+  int *result = user_data;
+  *result = mkdir("wander", 0755) == 0 && chdir("wander") == 0 && chroot(".") == 0 ? 0 : errno;
+}
+
+/* Whatever a function does to its thread's root and directory, the next one starts anew. */
+static void wanderers(nsgate_gate gate) {
+  nsgate_error error;
+  nsgate_chroot chroot = open_chroot(gate);
+  struct sight sight;
+  int result = -1, wrong = 0;
+  memset(&sight, 0, sizeof sight);
+  OK(nsgate_chroot_run(chroot, wander, &result, &error), &error, "a function changes its root");
+  EQUAL(result, 0, "and its directory");
+  for (int i = 0; i < 8; i++) {
+    NEED(nsgate_chroot_run(chroot, look, &sight, &error) == NSGATE_OK, "%s", error.message);
+    wrong += !is_volume(&sight.root) || !is_volume(&sight.directory);
+  }
+  EQUAL(wrong, 0, "those after it start at the volume's root");
+  OK(nsgate_chroot_remove(chroot, NSGATE_STR("wander"), &error), &error, "its directory is removed");
+  OK(nsgate_chroot_free(chroot, &error), &error, "the chroot is freed");
+}
+
+void test_run(void) {
+  nsgate_gate gate = open_gate();
+  run(gate);
+  started(gate);
+  from_inside(gate, false);
+  tainted(gate);
+  wanderers(gate);
+  close_gate(gate);
+  one_thread();
+}

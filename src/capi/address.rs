@@ -1,0 +1,76 @@
+//! Addresses
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::{Error, Result, Status};
+
+/// An IP address. An IPv4 address that is mapped into IPv6 is the same as the IPv4 address.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct nsgate_address {
+    /// 4 or 6; 0 in an output: no address.
+    pub family: u32,
+    /// In network order; of an IPv4 address the first four, the others 0.
+    pub bytes: [u8; 16],
+}
+
+impl nsgate_address {
+    pub(super) const NONE: nsgate_address = nsgate_address {
+        family: 0,
+        bytes: [0; 16],
+    };
+
+    pub(super) fn read(&self) -> Result<IpAddr> {
+        let [a, b, c, d, rest @ ..] = self.bytes;
+        match self.family {
+            4 if rest == [0; 12] => Ok(Ipv4Addr::new(a, b, c, d).into()),
+            4 => Err(Error::new(
+                Status::InvalidArgument,
+                "an IPv4 address has four bytes, the others are 0",
+            )),
+            6 => Ok(Ipv6Addr::from(self.bytes).into()),
+            family => Err(Error::new(
+                Status::InvalidArgument,
+                format!("{family} is no family of addresses"),
+            )),
+        }
+    }
+}
+
+impl From<IpAddr> for nsgate_address {
+    fn from(address: IpAddr) -> nsgate_address {
+        match address {
+            IpAddr::V4(address) => {
+                let mut bytes = [0; 16];
+                bytes[..4].copy_from_slice(&address.octets());
+                nsgate_address { family: 4, bytes }
+            }
+            IpAddr::V6(address) => nsgate_address {
+                family: 6,
+                bytes: address.octets(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_go_both_ways_and_odd_ones_nowhere() {
+        for text in ["10.0.0.7", "::", "fd00::1", "::ffff:10.0.0.7"] {
+            let address: IpAddr = text.parse().unwrap();
+            assert_eq!(nsgate_address::from(address).read().unwrap(), address);
+        }
+        let mut odd = nsgate_address::from(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        odd.bytes[15] = 1;
+        assert!(odd.read().is_err());
+        assert!(nsgate_address::NONE.read().is_err());
+        let other = nsgate_address {
+            family: 10,
+            bytes: [0; 16],
+        };
+        assert!(other.read().is_err());
+    }
+}
