@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -79,34 +78,4 @@ func TestWhatWasClosedOrAttachedIsNotForgotten(t *testing.T) {
 	equal(t, stats.Reserved, 1)
 	equal(t, get[nsgate.SandboxInfo](t)(s.Info()).Attached, 1)
 	changes(t)(s.NetworkReleased(context.Background()))
-}
-
-func TestHotCallsAllocateOnlyWhatTheyReturn(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
-	gate := openGate(t)
-	chroot, _ := openChroot(t, gate, nil)
-	m := openMap(t, gate)
-	s := register(t, m, "sandbox", "life")
-	changes(t)(s.AssignNetwork(one))
-	changes(t)(s.MarkRunning(context.Background()))
-	must(t, chroot.WriteFile("file", nil, 0o600))
-	for what, c := range map[string]struct {
-		most float64
-		call func()
-	}{
-		"chmod":          {0, func() { chroot.Chmod("file", 0o600) }},
-		"truncate":       {0, func() { chroot.Truncate("file", 0) }},
-		"stat":           {1, func() { chroot.Stat("file") }},                                        // the FileInfo
-		"open and close": {3, func() { f, _ := chroot.OpenFile("file", os.O_RDONLY, 0); f.Close() }}, // the os.File
-		"no such file":   {2, func() { chroot.Stat("none") }},                                        // the FileInfo and the PathError
-		"get":            {0, func() { m.Get("sandbox") }},
-		"by address":     {0, func() { m.GetByAddress(one) }},
-		"no change":      {2, func() { s.MarkRunning(context.Background()) }}, // what callbacks would find
-	} {
-		if got := testing.AllocsPerRun(200, c.call); got > c.most {
-			t.Errorf("%s: %v allocations, not %v", what, got, c.most)
-		}
-	}
 }

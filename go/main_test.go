@@ -8,14 +8,13 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"runtime"
-	"strings"
 	"testing"
 	"time"
 
 	nsgate "github.com/nsgate/nsgate/go"
 	"github.com/nsgate/nsgate/go/internal/capi"
+	"github.com/nsgate/nsgate/go/internal/leftover"
 )
 
 // patience is how long a test waits for what must happen.
@@ -33,7 +32,12 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	cancel()
-	os.Exit(m.Run())
+	code := m.Run()
+	if left := leftover.Find(); left != "" {
+		fmt.Fprintf(os.Stderr, "the tests leave behind:\n%s\n", left)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // openGate opens a gate that is closed at the end of the test, after which the process must be as it was
@@ -60,7 +64,7 @@ func openGate(t testing.TB, options ...nsgate.Option) *nsgate.Gate {
 		if report.Remaining != 0 || report.Abandoned != 0 {
 			t.Errorf("the gate leaves something behind: %v", report)
 		}
-		eventually(t, "every thread is at home", threadsAbroad)
+		eventually(t, "every thread is at home", leftover.ThreadsAbroad)
 		eventually(t, "nothing is left of the test", func() string { return leftovers(t, descriptors, goroutines) })
 	})
 	return gate
@@ -81,31 +85,6 @@ func eventually(t testing.TB, what string, missing func() string) {
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
-}
-
-// threadsAbroad names the threads that are not where the process is.
-func threadsAbroad() string {
-	var abroad []string
-	tasks, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return err.Error()
-	}
-	for _, what := range []string{"ns/mnt", "root", "cwd"} {
-		home, err := os.Readlink("/proc/self/" + what)
-		if err != nil {
-			return err.Error()
-		}
-		for _, task := range tasks {
-			dir := filepath.Join("/proc/self/task", task.Name())
-			here, err := os.Readlink(filepath.Join(dir, what))
-			if err != nil || here == home { // a thread that has ended is nowhere
-				continue
-			}
-			name, _ := os.ReadFile(filepath.Join(dir, "comm"))
-			abroad = append(abroad, fmt.Sprintf("%s: %s is %s", strings.TrimSpace(string(name)), what, here))
-		}
-	}
-	return strings.Join(abroad, "; ")
 }
 
 func countDescriptors(t testing.TB) int {

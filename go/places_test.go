@@ -10,8 +10,10 @@ import (
 func TestPlacesAreRefusedWhenThereAreNone(t *testing.T) {
 	p := newPlaces(2)
 	for range 3 {
-		if !p.take(0) || !p.take(0) {
-			t.Fatal("there are two places")
+		for place := 1; place <= 2; place++ {
+			if !p.take(0) {
+				t.Fatalf("there is no place %d", place)
+			}
 		}
 		for _, patience := range []time.Duration{-1, 0, time.Millisecond} {
 			if p.take(patience) {

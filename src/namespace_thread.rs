@@ -213,8 +213,11 @@ fn serve(pool: &Arc<Pool>) {
         retire(pool, &error.with_context("a new namespace thread"));
         return;
     }
+    let umask = process::set_umask(0o077);
     while let Some(visit) = next(pool) {
         let Visit { enter, job, done } = visit;
+        // What the job before this one left is nothing to this one.
+        process::set_umask(umask);
         let mut outcome = enter();
         match &outcome {
             Ok(()) => outcome = catch_unwind(AssertUnwindSafe(job)).map_err(|p| panicked(&*p)),
@@ -229,7 +232,8 @@ fn serve(pool: &Arc<Pool>) {
             pool.supervisor.run(Box::new(move || done(Err(tainted))));
             return;
         }
-        done(outcome);
+        // The thread outlives a panic in the host's callback, which the panic hook has reported.
+        let _ = catch_unwind(AssertUnwindSafe(|| done(outcome)));
     }
 }
 

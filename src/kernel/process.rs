@@ -97,6 +97,12 @@ pub(crate) fn unshare_fs() -> Result<()> {
     .map(drop)
 }
 
+/// Sets the umask of the calling thread's fs_struct and returns the one before (umask(2)).
+pub(crate) fn set_umask(mask: libc::mode_t) -> libc::mode_t {
+    // SAFETY: no memory is involved, and it can't fail.
+    unsafe { libc::umask(mask) }
+}
+
 /// Where a thread stands: device and inode of a directory, for comparisons.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Place {

@@ -226,6 +226,29 @@ fn a_start_waits_for_no_thread_not_even_to_make_a_namespace() {
 }
 
 #[test]
+fn what_a_job_leaves_on_its_thread_does_not_reach_the_next() {
+    let _host = host();
+    let mut options = GateOptions::default();
+    options.namespace_threads = 1;
+    let gate = Gate::open(options).unwrap();
+    let namespace = MountNamespace::create(&gate).unwrap();
+    let look = |mask| nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask)).bits();
+    let first = namespace.run(|| look(0o777)).unwrap();
+    assert_eq!(namespace.run(|| look(0o777)).unwrap(), first);
+    // Nor does a panic of whoever is told about the end.
+    let (sender, receiver) = mpsc::channel();
+    let done = Box::new(move |_| {
+        sender.send(()).unwrap();
+        panic!("on purpose");
+    });
+    namespace.start(Box::new(|| ()), done).unwrap();
+    receiver.recv().unwrap();
+    assert_eq!(namespace.run(|| look(0o777)).unwrap(), first);
+    drop(namespace);
+    close(&gate);
+}
+
+#[test]
 fn a_thread_that_cannot_come_home_ends_and_is_replaced() {
     let _host = host();
     let mut options = GateOptions::default();

@@ -203,3 +203,31 @@ fn no_event_is_left_without_a_signal() {
         queue.is_empty_after(2);
     });
 }
+
+/// Submits that are made together wake nobody until the last of them, whoever else wakes meanwhile.
+#[test]
+fn what_was_submitted_quietly_is_taken_after_the_next_change() {
+    check(2, Time::StandsStill, || {
+        let queue = Queue::new(|_| ());
+        let worker = queue.worker(Lane::Native);
+        let other = {
+            let queue = queue.clone();
+            thread::spawn(move || queue.submit(Lane::Native, scripted(0, None).0))
+        };
+        for _ in 0..2 {
+            let (index, _) = queue.reserve().unwrap();
+            let resource = scripted(0, None).0;
+            let attachments = Attachments::default();
+            let now = Instant::now();
+            queue.0.with_quietly(|state| {
+                state.submit(index, Lane::Native, resource, attachments, now);
+            });
+        }
+        queue.0.with(|_| ());
+        other.join().unwrap();
+        queue.drain();
+        queue.seal();
+        worker.join().unwrap();
+        queue.is_empty_after(3);
+    });
+}

@@ -1,0 +1,5 @@
+package chrooted
+
+import "syscall"
+
+func currentThread() int { return syscall.Gettid() }

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package chrooted
+
+func currentThread() int { return 0 }

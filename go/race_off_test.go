@@ -1,5 +1,0 @@
-//go:build !race
-
-package nsgate_test
-
-const raceEnabled = false
