@@ -188,12 +188,18 @@ func TestTheWatchEndsWithItsGate(t *testing.T) {
 	defer cancel()
 	_, err := gate.Close(ctx)
 	must(t, err)
+	noneIsLeft(t)
+	watcher.Stop()
+}
+
+// noneIsLeft waits for the end of goroutines that have said that they end.
+func noneIsLeft(t testing.TB) {
+	t.Helper()
 	for deadline := time.Now().Add(patience); watches(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("it still runs")
+			t.Fatal("a watcher was left")
 		}
 	}
-	watcher.Stop()
 }
 
 // watches tells whether there is a watcher's goroutine.
@@ -210,7 +216,5 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 	for range 10 {
 		nsgateslog.Watch(gate, slog.New(slog.DiscardHandler), nsgateslog.Options{}).Stop()
 	}
-	if watches() {
-		t.Error("a watcher was left")
-	}
+	noneIsLeft(t)
 }
