@@ -24,7 +24,7 @@ pub(super) unsafe fn run(
     error: *mut nsgate_error,
     body: impl FnOnce() -> Result<()>,
 ) -> nsgate_status {
-    let Err(failure) = caught(body).flatten() else {
+    let Err(failure) = caught(body).and_then(|answer| answer) else {
         return NSGATE_OK;
     };
     if !error.is_null() {

@@ -20,14 +20,14 @@ fn perform(shared: &Shared, worker: usize, work: Work) {
     match work {
         Work::Before(index, mut before, reclaim) => {
             let _ = drop_caught(reclaim);
-            let result = caught(&mut before).flatten();
+            let result = caught(&mut before).and_then(|answer| answer);
             let done = shared
                 .with(|state| state.settle_before(index, worker, before, result, Instant::now()));
             let _ = drop_caught(done);
         }
         Work::Release(index, mut resource, reclaim) => {
             let _ = drop_caught(reclaim);
-            let result = match caught(|| resource.release()).flatten() {
+            let result = match caught(|| resource.release()).and_then(|answer| answer) {
                 // Gone is gone only when nothing is left to drop.
                 Ok(proof) => drop_caught(resource)
                     .map(|()| proof)
