@@ -8,6 +8,7 @@ mod gate;
 mod kernel;
 mod namespace;
 mod namespace_thread;
+mod panic;
 mod releasable;
 mod release;
 mod rundown;
@@ -28,9 +29,8 @@ pub use kernel::features::Features;
 pub use kernel::namespace::NamespaceId;
 pub use namespace::{Entered, MountNamespace, RestoreError};
 pub use release::{
-    Event, FailedRelease, Histogram, Job, Kind, Outcome, Proof, ReleaseQueue, ReleaseState,
-    ReleaseSubscription, Report, ReportItem, RetryOptions, Stats, StuckRelease, Ticket,
-    UnmountOptions,
+    Event, FailedRelease, Histogram, Job, Kind, Outcome, Proof, ReleaseQueue, ReleaseState, Report,
+    ReportItem, RetryOptions, Stats, StuckRelease, Ticket, UnmountOptions,
 };
 pub use sandbox::{Network, Sandbox, SandboxMap, State, Subscriber};
 pub use subscriber::{SubscriberStats, Subscription};

@@ -3,17 +3,16 @@
 //! The pool never gives a job to a thread that did not come back home, and never sends one of its
 //! threads anywhere but into the namespace of the job at hand (rules 2 and 3 of the design).
 
-use std::any::Any;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::Duration;
 
 use crate::error::{Error, Result, Status};
 use crate::gate::supervisor::Supervisor;
 use crate::kernel::{namespace, process};
+use crate::panic::caught;
 use crate::sync::lock;
 
 /// One visit: what to do, where, and whom to tell.
@@ -220,7 +219,7 @@ fn serve(pool: &Arc<Pool>) {
         process::set_umask(umask);
         let mut outcome = enter();
         match &outcome {
-            Ok(()) => outcome = catch_unwind(AssertUnwindSafe(job)).map_err(|p| panicked(&*p)),
+            Ok(()) => outcome = caught(job).map_err(|error| error.with_context("the job")),
             Err(_) => drop(job),
         }
         if let Err(error) = namespace::set(pool.home.as_fd()) {
@@ -233,17 +232,8 @@ fn serve(pool: &Arc<Pool>) {
             return;
         }
         // The thread outlives a panic in the host's callback, which the panic hook has reported.
-        let _ = catch_unwind(AssertUnwindSafe(|| done(outcome)));
+        let _ = caught(|| done(outcome));
     }
-}
-
-fn panicked(payload: &(dyn Any + Send)) -> Error {
-    let text = payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("(no text)");
-    Error::new(Status::Panic, format!("the job panicked: {text}"))
 }
 
 /// The next visit; None when the thread should end.

@@ -32,7 +32,6 @@ mod shared;
 mod slot;
 mod state;
 mod stats;
-mod subscribers;
 mod threads;
 mod unmount;
 mod worker;
@@ -47,10 +46,11 @@ use crate::gate::GateOptions;
 use crate::gate::supervisor::Supervisor;
 use crate::kernel::event_fd::EventFd;
 use crate::kernel::process::ProcRoot;
+use crate::panic::caught;
 use crate::sync::Arc;
 use shared::{Shared, would_deadlock};
 use state::State;
-use subscribers::Subscribers;
+use threads::Subscribers;
 
 pub use job::Job;
 pub(crate) use options::QueueOptions;
@@ -61,7 +61,6 @@ pub(crate) use reservation::Reservation;
 pub(crate) use resource::{BeforeRelease, Hook, Lane, Resource};
 pub use retry::RetryOptions;
 pub use stats::{Histogram, Stats};
-pub use subscribers::ReleaseSubscription;
 pub use unmount::UnmountOptions;
 
 /// A gate's queue of releases. A cheap handle.
@@ -94,13 +93,13 @@ impl ReleaseQueue {
     ) -> Result<ReleaseQueue> {
         let options = options.into();
         let proc = Arc::new(ProcRoot::open()?);
-        let retry = options.retry;
+        let (retry, budget) = (options.retry, options.callback_budget);
         // The address of something fresh is seed enough for spreading pauses.
         let seed = Arc::as_ptr(&proc) as u64 ^ u64::from(std::process::id()) << 32;
         let state = State::new(options, seed);
         let queue = ReleaseQueue(Arc::new(Handle {
             shared: Arc::new(Shared::new(state, EventFd::new()?)),
-            subscribers: Arc::default(),
+            subscribers: Arc::new(Subscribers::new(budget)),
             proof: MountProof::new(&proc),
             proc,
             retry,
@@ -203,12 +202,9 @@ impl ReleaseQueue {
         let reservation =
             Reservation::new(self.clone(), cancelled.index, cancelled.ticket, attachments);
         let resource = cancelled.resource;
-        let result = worker::caught(|| {
-            match reclaim {
-                Some(reclaim) => reclaim(reservation, resource),
-                None => reservation.discard(resource),
-            }
-            Ok(())
+        let result = caught(|| match reclaim {
+            Some(reclaim) => reclaim(reservation, resource),
+            None => reservation.discard(resource),
         });
         self.0.shared.with(|state| {
             state.announce_cancelled(cancelled.index, cancelled.event, hook);

@@ -10,6 +10,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result, Status};
+use crate::panic::{caught, drop_caught};
 use crate::sync::{Arc, Mutex, lock};
 
 mod revocable;
@@ -19,7 +20,8 @@ pub(crate) mod waits;
 pub use statistics::SubscriberStats;
 
 use revocable::Revocable;
-use statistics::{Counters, guarded};
+pub(crate) use statistics::Calls;
+use statistics::Counters;
 use waits::Node;
 
 const LONGEST_NAME: usize = 255;
@@ -74,7 +76,7 @@ impl<C: ?Sized> Drop for Callback<C> {
     fn drop(&mut self) {
         let function = self.function.take();
         // Nobody is left to tell about a panic in the end of a subscriber.
-        let _ = self.subscription.0.hold(|| guarded(|| drop(function)));
+        let _ = self.subscription.0.hold(|| drop_caught(function));
     }
 }
 
@@ -128,7 +130,8 @@ impl<C: ?Sized> SubscriberList<C> {
 
     /// Calls every subscriber in order, on this thread, under no lock. What they answer is recorded;
     /// an error or a panic of one keeps none of the others from being called.
-    pub(crate) fn dispatch(&self, call: impl Fn(&C) -> Result<()>) {
+    pub(crate) fn dispatch(&self, call: impl Fn(&C) -> Result<()>) -> Calls {
+        let mut calls = Calls::default();
         let snapshot = Arc::clone(&lock(&self.entries).current);
         for entry in snapshot.iter() {
             let Some(callback) = entry.callback.enter() else {
@@ -138,11 +141,19 @@ impl<C: ?Sized> SubscriberList<C> {
                 continue;
             };
             let began = Instant::now();
-            let answer = entry.subscription.0.hold(|| guarded(|| call(function)));
-            entry.counters.record(began.elapsed(), self.budget, answer);
+            let answer = entry.subscription.0.hold(|| caught(|| call(function)));
+            let counted = entry.counters.record(began.elapsed(), self.budget, answer);
+            calls.slow += counted.slow;
+            calls.panics += counted.panics;
             // Before the next one is called: this may be the last use, which ends the subscriber.
             drop(callback);
         }
+        calls
+    }
+
+    /// How many callbacks there are.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.entries).current.len()
     }
 
     /// Ends a subscriber: no new call of it starts afterwards. A call under way goes on; the callback

@@ -1,8 +1,7 @@
 //! The one way in: every export that can fail runs its body here, so that a panic comes back as a
 //! status, and outputs are written only on success. Rules 25 and 28 of the design.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::panic::caught;
 
 use super::status::{NSGATE_OK, nsgate_error, nsgate_status};
 use crate::{Error, Result, Status};
@@ -25,31 +24,14 @@ pub(super) unsafe fn run(
     error: *mut nsgate_error,
     body: impl FnOnce() -> Result<()>,
 ) -> nsgate_status {
-    let failure = match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(Ok(())) => return NSGATE_OK,
-        Ok(Err(failure)) => failure,
-        Err(payload) => panicked(payload),
+    let Err(failure) = caught(body).and_then(|answer| answer) else {
+        return NSGATE_OK;
     };
     if !error.is_null() {
         // SAFETY: the caller's promise; unaligned, because nothing is said about that.
         unsafe { error.write_unaligned(nsgate_error::from(&failure)) };
     }
     failure.status() as nsgate_status
-}
-
-#[cold]
-fn panicked(payload: Box<dyn Any + Send>) -> Error {
-    let said = payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a message");
-    let error = Error::new(Status::Panic, format!("panic: {said}"));
-    // A payload whose own drop panics must not get out either.
-    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(second);
-    }
-    error
 }
 
 /// A place for a result: checked before anything is done, written when everything is.
@@ -182,14 +164,14 @@ mod tests {
             run_with(&mut error, || resume_unwind(Box::new("ouch"))),
             NSGATE_PANIC
         );
-        assert_eq!(error.message[7], b'o' as _);
+        assert_eq!(error.message[10], b'o' as _);
         assert_eq!(
             run_with(&mut error, || resume_unwind(Box::new(String::from("ach")))),
             NSGATE_PANIC
         );
-        assert_eq!(error.message[7], b'a' as _);
+        assert_eq!(error.message[10], b'a' as _);
         assert_eq!(run_with(&mut error, || panic_any(Vicious)), NSGATE_PANIC);
-        assert_eq!(error.message[7], b'w' as _);
+        assert_eq!(error.message[10], b'w' as _);
     }
 
     #[test]

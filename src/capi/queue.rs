@@ -11,7 +11,7 @@ use super::handle::{Handle, nsgate_gate};
 use super::status::{nsgate_error, nsgate_status};
 use super::structs::OutStruct;
 use super::time::{date, deadline};
-use crate::{Event, ReleaseSubscription, Ticket};
+use crate::{Event, Subscription, Ticket};
 
 /// Is told of an event, on a thread of the library. The event is valid during the call.
 pub type nsgate_event_function =
@@ -262,7 +262,7 @@ pub unsafe extern "C" fn nsgate_gate_unsubscribe(
     error: *mut nsgate_error,
 ) -> nsgate_status {
     entry!(error, {
-        let subscription = ReleaseSubscription::from_raw(subscription);
+        let subscription = Subscription::from_raw(subscription);
         gate.get()?.releases().unsubscribe(subscription)
     })
 }
@@ -278,7 +278,7 @@ pub unsafe extern "C" fn nsgate_gate_unsubscribe_wait(
     error: *mut nsgate_error,
 ) -> nsgate_status {
     entry!(error, {
-        let subscription = ReleaseSubscription::from_raw(subscription);
+        let subscription = Subscription::from_raw(subscription);
         gate.get()?.releases().unsubscribe_wait(subscription)
     })
 }

@@ -5,12 +5,12 @@
 
 use std::cell::Cell;
 use std::os::fd::AsFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::thread;
 
 use crate::error::{Error, Result, Status};
 use crate::kernel::process::{self, ProcRoot};
+use crate::panic::caught;
 
 /// What a library thread does.
 pub(crate) type Body = Box<dyn FnOnce() + Send>;
@@ -87,7 +87,7 @@ fn serve(inbox: &mpsc::Receiver<Request>) {
             // Nobody listens when the asking thread was killed; the new thread is on its own then.
             Request::Spawn { name, body, reply } => drop(reply.send(spawn(name, body))),
             // A panic is reported by the hook; the supervisor goes on.
-            Request::Run(body) => drop(catch_unwind(AssertUnwindSafe(body))),
+            Request::Run(body) => drop(caught(body)),
         }
     }
 }

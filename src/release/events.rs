@@ -2,10 +2,13 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
+use super::ReleaseQueue;
 use super::outcome::Event;
-use super::subscribers::ReleaseSubscription;
-use super::{ReleaseQueue, threads};
 use crate::error::{Error, Result};
+use crate::subscriber::Subscription;
+
+/// Subscribers of releases have no names of their own.
+const NAME: &str = "releases";
 
 impl ReleaseQueue {
     /// Has the callback called with the end of every release from now on, on the notify thread, one
@@ -14,28 +17,28 @@ impl ReleaseQueue {
     pub fn subscribe(
         &self,
         callback: impl Fn(&Event) + Send + Sync + 'static,
-    ) -> Result<ReleaseSubscription> {
+    ) -> Result<Subscription> {
         if self.0.shared.with_quietly(|state| state.closed) {
             return Err(Error::closed("the release queue is closed"));
         }
-        let id = self.0.subscribers.add(Box::new(callback));
+        let subscribed = self.0.subscribers.subscribe(NAME, Box::new(callback));
+        let subscription = subscribed.map_err(|(error, _callback)| error)?;
         self.count_subscribers();
-        Ok(id)
+        Ok(subscription)
     }
 
     /// Ends a subscription: no new call starts after this. The callback is dropped at once or, when
     /// it is running, after that call. NOT_FOUND.
-    pub fn unsubscribe(&self, id: ReleaseSubscription) -> Result<()> {
-        self.0.subscribers.end(id)?;
+    pub fn unsubscribe(&self, subscription: Subscription) -> Result<()> {
+        self.0.subscribers.unsubscribe(subscription)?;
         self.count_subscribers();
         Ok(())
     }
 
     /// Ends a subscription and returns after its last call has ended and its callback is dropped.
-    /// NOT_FOUND; WOULD_DEADLOCK from inside that very callback.
-    pub fn unsubscribe_wait(&self, id: ReleaseSubscription) -> Result<()> {
-        let inside = threads::is_inside(&self.0.shared);
-        self.0.subscribers.end_and_wait(id, inside)?;
+    /// NOT_FOUND; WOULD_DEADLOCK from inside that very callback, or from one that it waits for.
+    pub fn unsubscribe_wait(&self, subscription: Subscription) -> Result<()> {
+        self.0.subscribers.unsubscribe_wait(subscription)?;
         self.count_subscribers();
         Ok(())
     }

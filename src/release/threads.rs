@@ -3,15 +3,20 @@
 use std::cell::Cell;
 use std::time::Instant;
 
+use super::outcome::Event;
 use super::resource::Lane;
 use super::shared::Shared;
-use super::subscribers::{Calls, Subscribers};
-use super::worker::{drop_caught, work};
+use super::worker::work;
 use crate::error::Result;
 use crate::gate::supervisor::Supervisor;
 use crate::kernel::hung;
 use crate::kernel::process::ProcRoot;
+use crate::panic::{caught, drop_caught};
+use crate::subscriber::{Calls, SubscriberList};
 use crate::sync::Arc;
+
+/// Who is told of the end of every release.
+pub(super) type Subscribers = SubscriberList<dyn Fn(&Event) + Send + Sync>;
 
 thread_local! {
     /// The queue that this thread works for.
@@ -139,12 +144,20 @@ fn time(shared: &Arc<Shared>, proc: &ProcRoot, supervisor: &Supervisor) {
 fn notify(shared: &Shared, subscribers: &Subscribers) {
     let budget = shared.with_quietly(|state| state.options.callback_budget);
     while let Some(notice) = shared.next_notice() {
+        let event = &notice.event;
         let mut calls = Calls::default();
         if let Some(hook) = notice.hook {
-            calls.call(budget, || hook(&notice.event));
+            let began = Instant::now();
+            calls.panics += u64::from(caught(|| hook(event)).is_err());
+            calls.slow += u64::from(began.elapsed() > budget);
             let _ = drop_caught(hook);
         }
-        subscribers.call(&notice.event, budget, &mut calls);
+        let told = subscribers.dispatch(|callback| {
+            callback(event);
+            Ok(())
+        });
+        calls.slow += told.slow;
+        calls.panics += told.panics;
         if calls.slow + calls.panics > 0 {
             shared.with(|state| {
                 state.totals.slow_callbacks += calls.slow;

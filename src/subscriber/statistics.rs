@@ -1,11 +1,9 @@
 //! What a subscriber did, in numbers.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::Subscription;
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::sync::lock;
@@ -32,6 +30,13 @@ pub struct SubscriberStats {
     pub last_error: Option<Error>,
 }
 
+/// What was out of the ordinary in some calls.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Calls {
+    pub(crate) slow: u64,
+    pub(crate) panics: u64,
+}
+
 #[derive(Default)]
 pub(super) struct Counters {
     calls: AtomicU64,
@@ -43,19 +48,22 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    /// Counts a call that took `took` and ended in `answer`, or in a panic.
+    /// Counts a call that took `took` and ended in `answer`, or in a panic; says what to count for
+    /// the whole list.
     pub(super) fn record(
         &self,
         took: Duration,
         budget: Duration,
         answer: Result<Result<()>, Error>,
-    ) {
+    ) -> Calls {
+        let mut calls = Calls::default();
         let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         if nanoseconds > self.longest_nanoseconds.load(Relaxed) {
             self.longest_nanoseconds.fetch_max(nanoseconds, Relaxed);
         }
         if took > budget {
             self.slow.fetch_add(1, Relaxed);
+            calls.slow = 1;
         }
         let error = match answer {
             Ok(Ok(())) => None,
@@ -65,6 +73,7 @@ impl Counters {
             }
             Err(panic) => {
                 self.panics.fetch_add(1, Relaxed);
+                calls.panics = 1;
                 Some(panic)
             }
         };
@@ -72,6 +81,7 @@ impl Counters {
             *lock(&self.last_error) = error;
         }
         self.calls.fetch_add(1, Relaxed);
+        calls
     }
 
     pub(super) fn read(&self, subscription: Subscription, name: &str) -> SubscriberStats {
@@ -86,24 +96,4 @@ impl Counters {
             last_error: lock(&self.last_error).clone(),
         }
     }
-}
-
-/// Runs foreign code; a panic comes back as an error with its message.
-pub(super) fn guarded<R>(work: impl FnOnce() -> R) -> Result<R> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
-        let message = message_of(payload.as_ref()).unwrap_or("a panic without a message");
-        let error = Error::new(Status::Panic, message.to_owned());
-        // A payload is foreign too: one that panics while it is dropped is given up.
-        if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            std::mem::forget(again);
-        }
-        error
-    })
-}
-
-fn message_of(payload: &(dyn Any + Send)) -> Option<&str> {
-    payload
-        .downcast_ref::<&'static str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }

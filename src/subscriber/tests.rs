@@ -69,7 +69,7 @@ fn subscribers_are_called_in_order_and_told_apart_by_what_they_did() {
     let panic = stats[0].last_error.as_ref().unwrap();
     assert_eq!(
         (panic.status(), panic.message()),
-        (Status::Panic, "event 7")
+        (Status::Panic, "panicked: event 7")
     );
     let failure = stats[1].last_error.as_ref().unwrap();
     assert_eq!(failure.status(), Status::CallbackFailed);

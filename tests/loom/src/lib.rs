@@ -9,6 +9,8 @@
 #[path = "../../../src/error.rs"]
 mod error;
 mod kernel;
+#[path = "../../../src/panic.rs"]
+mod panic;
 #[path = "../../../src/releasable.rs"]
 mod releasable;
 mod release;

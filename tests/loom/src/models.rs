@@ -6,5 +6,4 @@ mod harness;
 mod queue;
 mod rundown;
 mod stuck;
-mod subscribers;
 mod timer;

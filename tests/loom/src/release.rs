@@ -34,8 +34,6 @@ pub(crate) mod slot;
 pub(crate) mod state;
 #[path = "../../../src/release/stats.rs"]
 pub(crate) mod stats;
-#[path = "../../../src/release/subscribers.rs"]
-pub(crate) mod subscribers;
 #[path = "../../../src/release/worker.rs"]
 pub(crate) mod worker;
 #[path = "../../../src/release/workforce.rs"]

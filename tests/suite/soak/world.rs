@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
-use nsgate::{
-    Chroot, ChrootOptions, Error, Gate, Job, ReleaseSubscription, SandboxMap, Status, Subscription,
-};
+use nsgate::{Chroot, ChrootOptions, Error, Gate, Job, SandboxMap, Status, Subscription};
 
 use super::parts::{Body, Counter, KEPT, Kept, Life};
 use super::tally::{Done, Tally, count};
@@ -24,7 +22,7 @@ pub(super) struct World<'a> {
     chroots: Kept<Chroot>,
     jobs: Kept<(Job, Arc<AtomicBool>)>,
     subscriptions: Kept<Subscription>,
-    release_subscriptions: Kept<ReleaseSubscription>,
+    release_subscriptions: Kept<Subscription>,
     next: AtomicU64,
 }
 
