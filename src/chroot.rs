@@ -88,7 +88,9 @@ impl Chroot {
     /// Opens a private view of the directory `volume`: one detached copy of its mounts, with the
     /// attributes of the options. The volume is not written to, nor are its times changed.
     ///
-    /// FULL when the queue has no place for its release; NotADirectory as ENOTDIR. Linux 5.12.
+    /// FULL when the queue has no place for its release; ENOTDIR when the volume is no directory.
+    /// The file system is asked for its type: one whose server is silent holds the caller here.
+    /// Linux 5.12.
     pub fn open(gate: &Gate, volume: &Path, options: &ChrootOptions) -> Result<Chroot> {
         let path = CString::new(volume.as_os_str().as_bytes()).map_err(|_| {
             Error::new(
@@ -129,7 +131,7 @@ impl Chroot {
             |error: Error| error.with_context(format_args!("chroot {}", volume.display()));
         let descriptor = mount::clone_tree(directory, path, options.recursive, options.nofollow)
             .map_err(in_context)?;
-        crate::kernel::mount::require_directory(descriptor.as_fd()).map_err(in_context)?;
+        mount::require_directory(descriptor.as_fd()).map_err(in_context)?;
         mount::set_attributes(descriptor.as_fd(), options.attributes(), options.recursive)
             .map_err(in_context)?;
         let proof = match served::is_served(descriptor.as_fd()).map_err(in_context)? {
@@ -137,7 +139,7 @@ impl Chroot {
             true => MountProof::none(),
             false => gate.releases().mount_proof(),
         };
-        let tree = Tree::new(descriptor, volume, proof);
+        let tree = Tree::new(descriptor, proof);
         let ticket = reservation.ticket();
         Ok(Chroot(Arc::new_cyclic(|chroot| {
             let open = OpenChroot::new(tree, reservation, chroot.clone());
@@ -178,14 +180,14 @@ impl Chroot {
         self.0.gate.threads().run(enter, job)
     }
 
-    /// Like [`Chroot::run`], but returns at once, whatever the namespace threads are doing. `done` is called exactly once if this returns OK,
-    /// on a thread that is outside; it must not block.
+    /// Like [`Chroot::run`], but returns at once, whatever the namespace threads are doing. `done` is
+    /// called exactly once if this returns OK, on a thread that is outside; it must not block.
     pub fn start(
         &self,
         job: Box<dyn FnOnce() + Send>,
         done: Box<dyn FnOnce(Result<()>) + Send>,
     ) -> Result<()> {
-        let open = Arc::new(Releasable::begin_owned(ToReleasable(self.0.clone()))?);
+        let open = Arc::new(Releasable::begin_owned(self.0.clone())?);
         let (inner, opened) = (self.0.clone(), open.clone());
         self.0.gate.threads().visit(Visit {
             enter: Box::new(move || go_inside(&inner.gate, &opened, &inner.making)),
@@ -252,13 +254,9 @@ impl Chroot {
     }
 }
 
-struct ToReleasable(Arc<Inner>);
-
-impl std::ops::Deref for ToReleasable {
-    type Target = Releasable<OpenChroot>;
-
-    fn deref(&self) -> &Releasable<OpenChroot> {
-        &self.0.releasable
+impl AsRef<Releasable<OpenChroot>> for Inner {
+    fn as_ref(&self) -> &Releasable<OpenChroot> {
+        &self.releasable
     }
 }
 

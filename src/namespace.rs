@@ -3,9 +3,9 @@
 mod enter;
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 
 pub use enter::{Entered, RestoreError};
@@ -16,7 +16,7 @@ use crate::kernel::mount;
 use crate::kernel::namespace as kernel;
 use crate::kernel::namespace::NamespaceId;
 use crate::kernel::process::ProcRoot;
-use crate::namespace_thread::{Visit, into};
+use crate::namespace_thread::Visit;
 use crate::releasable::{Open, Releasable};
 use crate::release::{Kind, Lane, Proof, Reservation, Resource, Ticket};
 
@@ -44,35 +44,33 @@ struct Inner {
 
 /// What an open namespace has, and its release takes.
 struct OpenNamespace {
-    descriptor: Arc<OwnedFd>,
-    reservation: Reservation,
     resource: Box<Descriptor>,
+    reservation: Reservation,
 }
 
 impl Open for OpenNamespace {
     const NAME: &'static str = "the namespace was released";
 
-    fn submit(mut self) {
-        self.resource.descriptor = Some(self.descriptor);
+    fn submit(self) {
         self.reservation.submit(Lane::Native, self.resource);
     }
 }
 
-/// The namespace's descriptor on its way out; filled when the release is submitted.
-struct Descriptor {
-    descriptor: Option<Arc<OwnedFd>>,
-    label: PathBuf,
+impl AsFd for OpenNamespace {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        let descriptor = self.resource.0.as_ref();
+        descriptor.expect("an open namespace").as_fd()
+    }
 }
+
+/// The namespace's descriptor. Boxed when it is opened, so that its release allocates nothing.
+struct Descriptor(Option<OwnedFd>);
 
 impl Resource for Descriptor {
     fn release(&mut self) -> Result<Proof> {
-        self.descriptor = None;
+        self.0 = None;
         // Others may hold the namespace, and rightly: only our hold on it ends here.
         Ok(Proof::Unverified)
-    }
-
-    fn path(&self) -> Option<&Path> {
-        Some(&self.label)
     }
 }
 
@@ -139,15 +137,10 @@ impl MountNamespace {
         let reservation = gate
             .releases()
             .reserve(Kind::MountNamespace, &label.to_string_lossy())?;
-        let resource = Box::new(Descriptor {
-            descriptor: None,
-            label: label.to_owned(),
-        });
         let ticket = reservation.ticket();
         let open = OpenNamespace {
-            descriptor: Arc::new(descriptor),
+            resource: Box::new(Descriptor(Some(descriptor))),
             reservation,
-            resource,
         };
         Ok(MountNamespace(Arc::new(Inner {
             gate: gate.clone(),
@@ -164,8 +157,8 @@ impl MountNamespace {
     /// A descriptor of the namespace for the caller to keep.
     pub fn try_clone_fd(&self) -> Result<OwnedFd> {
         let open = self.0.releasable.begin()?;
-        open.descriptor.try_clone().map_err(|error| {
-            let call = format!("fcntl({}, F_DUPFD_CLOEXEC)", open.descriptor.as_raw_fd());
+        open.as_fd().try_clone_to_owned().map_err(|error| {
+            let call = format!("fcntl({}, F_DUPFD_CLOEXEC)", open.as_fd().as_raw_fd());
             Error::os(call, error.raw_os_error().unwrap_or(libc::EMFILE))
         })
     }
@@ -177,7 +170,7 @@ impl MountNamespace {
     /// program whose scheduler moves work between threads (Go, tokio), use [`MountNamespace::run`].
     pub fn enter(&self) -> Result<Entered> {
         let open = self.0.releasable.begin()?;
-        Entered::enter(self.0.gate.proc(), open.descriptor.as_fd())
+        Entered::enter(self.0.gate.proc(), open.as_fd())
     }
 
     /// Runs `job` with the namespace's root as "/" and as working directory, on a namespace thread,
@@ -188,7 +181,7 @@ impl MountNamespace {
     /// WOULD_DEADLOCK from inside a job when no other thread is left for it.
     pub fn run<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R> {
         let open = self.0.releasable.begin()?;
-        let enter = || kernel::set(open.descriptor.as_fd());
+        let enter = || kernel::set(open.as_fd());
         self.0.gate.threads().run(enter, job)
     }
 
@@ -199,9 +192,10 @@ impl MountNamespace {
         job: Box<dyn FnOnce() + Send>,
         done: Box<dyn FnOnce(Result<()>) + Send>,
     ) -> Result<()> {
-        let open = Releasable::begin_owned(ToReleasable(self.0.clone()))?;
+        let open = Arc::new(Releasable::begin_owned(self.0.clone())?);
+        let target = open.clone();
         self.0.gate.threads().visit(Visit {
-            enter: into(open.descriptor.clone()),
+            enter: Box::new(move || kernel::set(target.as_fd())),
             job,
             done: Box::new(move |outcome| {
                 drop(open);
@@ -217,13 +211,9 @@ impl MountNamespace {
     }
 }
 
-struct ToReleasable(Arc<Inner>);
-
-impl std::ops::Deref for ToReleasable {
-    type Target = Releasable<OpenNamespace>;
-
-    fn deref(&self) -> &Releasable<OpenNamespace> {
-        &self.0.releasable
+impl AsRef<Releasable<OpenNamespace>> for Inner {
+    fn as_ref(&self) -> &Releasable<OpenNamespace> {
+        &self.releasable
     }
 }
 

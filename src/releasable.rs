@@ -1,11 +1,13 @@
 //! What namespaces and chroots share: uses that run, and one release after the last of them.
 
-use crate::sync::atomic::{AtomicU64, Ordering};
+use std::marker::PhantomData;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::release::{ReleaseQueue, Ticket};
 use crate::rundown::{Closing, Rundown, Use};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// The open form of something releasable: it owns the resources and the place in the queue.
 pub(crate) trait Open: Sized {
@@ -38,10 +40,10 @@ impl<T: Open> Releasable<T> {
     }
 
     /// The same for a use that ends elsewhere: `owner` keeps all of it.
-    pub(crate) fn begin_owned<O: Deref<Target = Releasable<T>>>(
-        owner: O,
-    ) -> Result<Running<T, Owned<O>>> {
-        Running::enter(Owned(owner))
+    pub(crate) fn begin_owned<O: AsRef<Releasable<T>>>(
+        owner: Arc<O>,
+    ) -> Result<Running<T, Owned<T, O>>> {
+        Running::enter(Owned(owner, PhantomData))
     }
 
     /// No new use from here; the last running one submits, or else this call.
@@ -85,13 +87,13 @@ fn closed<T: Open>() -> Error {
 }
 
 /// Leads from an owner to the rundown inside.
-pub(crate) struct Owned<O>(O);
+pub(crate) struct Owned<T, O>(Arc<O>, PhantomData<fn() -> T>);
 
-impl<T: Open, O: Deref<Target = Releasable<T>>> Deref for Owned<O> {
+impl<T: Open, O: AsRef<Releasable<T>>> Deref for Owned<T, O> {
     type Target = Rundown<T>;
 
     fn deref(&self) -> &Rundown<T> {
-        &self.0.rundown
+        &self.0.as_ref().as_ref().rundown
     }
 }
 

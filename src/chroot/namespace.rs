@@ -1,7 +1,7 @@
 //! The namespace of a chroot, made when code must run inside for the first time.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use super::release::OpenChroot;
 use crate::error::Result;
@@ -19,7 +19,7 @@ pub(super) fn go_inside(gate: &Gate, open: &OpenChroot, making: &Mutex<()>) -> R
     let namespace = match open.tree.namespace.get() {
         Some(namespace) => namespace,
         None => {
-            let made = Arc::new(make_namespace(gate, open.as_fd())?);
+            let made = make_namespace(gate, open.as_fd())?;
             open.tree.namespace.get_or_init(|| made)
         }
     };

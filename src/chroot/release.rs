@@ -2,8 +2,7 @@
 
 use std::any::Any;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Mutex, OnceLock, Weak};
 
 use super::Inner;
 use crate::error::{Error, Result, Status};
@@ -16,17 +15,15 @@ pub(crate) struct Tree {
     /// The root of the detached copy, which all file operations resolve beneath.
     pub(super) descriptor: Option<OwnedFd>,
     /// The namespace that jobs run in, once there is one.
-    pub(super) namespace: OnceLock<Arc<OwnedFd>>,
-    volume: PathBuf,
+    pub(super) namespace: OnceLock<OwnedFd>,
     proof: MountProof,
 }
 
 impl Tree {
-    pub(super) fn new(descriptor: OwnedFd, volume: &Path, proof: MountProof) -> Tree {
+    pub(super) fn new(descriptor: OwnedFd, proof: MountProof) -> Tree {
         Tree {
             descriptor: Some(descriptor),
             namespace: OnceLock::new(),
-            volume: volume.to_owned(),
             proof,
         }
     }
@@ -42,10 +39,6 @@ impl Resource for Tree {
         drop(descriptor);
         drop(self.namespace.take());
         Ok(self.proof.outcome(mark))
-    }
-
-    fn path(&self) -> Option<&Path> {
-        Some(&self.volume)
     }
 }
 

@@ -182,10 +182,6 @@ impl State {
         let slot = &self.slots[index];
         let os_error = error.os_error().unwrap_or(0);
         let label = slot.label.clone().unwrap_or_else(|| "".into());
-        let error = match resource.path() {
-            Some(path) if path.as_os_str() != &*label => error.with_context(path.display()),
-            _ => error,
-        };
         let entry = FailedEntry {
             ticket: slot.ticket(index),
             kind: slot.kind,

@@ -1,7 +1,6 @@
 //! What a worker works on: the thing itself and the closures that go with it.
 
 use std::any::Any;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::outcome::{Event, Proof};
@@ -15,11 +14,6 @@ use crate::error::Result;
 pub(crate) trait Resource: Any + Send {
     /// One attempt. Called again only after an error that may pass.
     fn release(&mut self) -> Result<Proof>;
-
-    /// The path that a failure is reported with, where the label does not say it.
-    fn path(&self) -> Option<&Path> {
-        None
-    }
 }
 
 /// The workers that a release goes to.

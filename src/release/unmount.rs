@@ -1,7 +1,7 @@
 //! The release of a mount in the process's namespace.
 
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::outcome::Proof;
@@ -22,7 +22,6 @@ pub struct UnmountOptions {
 pub(super) struct Unmount {
     proc: Arc<ProcRoot>,
     proof: MountProof,
-    path: PathBuf,
     mount: MountIdentity,
     /// Attempts before the mount is detached; `None`: it never is.
     plain_attempts: Option<u32>,
@@ -48,7 +47,6 @@ impl Unmount {
             mount: kernel::identify(path)?,
             proc,
             proof,
-            path: path.to_owned(),
             plain_attempts: options.detach.then_some((attempts / 2).max(1)),
             attempts: 0,
         })
@@ -98,9 +96,5 @@ impl Resource for Unmount {
         }
         // A plain unmount succeeds only when nobody uses the mount.
         Ok(Proof::Verified)
-    }
-
-    fn path(&self) -> Option<&Path> {
-        Some(&self.path)
     }
 }
