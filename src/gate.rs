@@ -5,7 +5,6 @@ pub(crate) mod supervisor;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
@@ -15,7 +14,7 @@ use crate::error::{Error, Result, Status};
 use crate::kernel::features::{self, Features};
 use crate::kernel::process::ProcRoot;
 use crate::kernel::{empty_namespace, namespace};
-use crate::namespace_thread::{self, NamespaceThreads};
+use crate::namespace_thread::NamespaceThreads;
 use crate::release::{ReleaseQueue, Report, Stats};
 use supervisor::Supervisor;
 
@@ -45,7 +44,6 @@ struct Inner {
     threads: NamespaceThreads,
     supervisor: Supervisor,
     releases: ReleaseQueue,
-    closed: AtomicBool,
 }
 
 impl Gate {
@@ -78,7 +76,6 @@ impl Gate {
             threads,
             supervisor,
             releases,
-            closed: AtomicBool::new(false),
         })))
     }
 
@@ -108,21 +105,20 @@ impl Gate {
     /// May be called again, and from any thread but a job or callback of this gate, which it would
     /// wait for: WOULD_DEADLOCK.
     pub fn close(&self, deadline: Instant) -> Result<Report> {
-        if namespace_thread::is_namespace_thread() {
+        if self.0.threads.has_caller() {
             return Err(Error::new(
                 Status::WouldDeadlock,
                 "closing the gate from a job would wait for the job",
             ));
         }
         let report = self.0.releases.close(deadline)?;
-        self.0.closed.store(true, Ordering::Release);
         self.0.threads.close();
         Ok(report)
     }
 
     /// Whether [`Gate::close`] was called.
     pub fn is_closed(&self) -> bool {
-        self.0.closed.load(Ordering::Acquire)
+        self.0.releases.is_closed()
     }
 
     pub(crate) fn proc(&self) -> &ProcRoot {

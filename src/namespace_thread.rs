@@ -28,11 +28,6 @@ pub(crate) struct Visit {
 
 pub(crate) type Enter = Box<dyn FnOnce() -> Result<()> + Send>;
 
-/// Goes into a namespace that there is.
-pub(crate) fn into(namespace: Arc<OwnedFd>) -> Enter {
-    Box::new(move || namespace::set(namespace.as_fd()))
-}
-
 /// The pool of namespace threads of one gate.
 #[derive(Clone)]
 pub(crate) struct NamespaceThreads(Arc<Pool>);
@@ -48,7 +43,9 @@ struct Pool {
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<Visit>,
+    /// Numbered, so that one can be taken back.
+    queue: VecDeque<(u64, Visit)>,
+    last_number: u64,
     /// Threads that wait for a visit.
     idle: u32,
     /// Threads that exist or are being made.
@@ -57,12 +54,8 @@ struct State {
 }
 
 thread_local! {
-    static IS_NAMESPACE_THREAD: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether the caller is a job inside a namespace.
-pub(crate) fn is_namespace_thread() -> bool {
-    IS_NAMESPACE_THREAD.get()
+    /// The pool that this thread belongs to.
+    static INSIDE: Cell<*const Pool> = const { Cell::new(std::ptr::null()) };
 }
 
 impl NamespaceThreads {
@@ -94,7 +87,9 @@ impl NamespaceThreads {
         }
         let has_idle = state.idle as usize > state.queue.len();
         let may_grow = state.threads < pool.limit;
-        if is_namespace_thread() && !has_idle && !may_grow {
+        // Also for a job of another gate, whose own thread may be what the jobs here wait for.
+        let is_nested = !INSIDE.get().is_null();
+        if is_nested && !has_idle && !may_grow {
             return Err(Error::new(
                 Status::WouldDeadlock,
                 format!(
@@ -103,7 +98,9 @@ impl NamespaceThreads {
                 ),
             ));
         }
-        state.queue.push_back(visit);
+        state.last_number += 1;
+        let number = state.last_number;
+        state.queue.push_back((number, visit));
         if has_idle {
             pool.wake.notify_one();
             return Ok(());
@@ -113,8 +110,16 @@ impl NamespaceThreads {
         }
         state.threads += 1;
         drop(state);
-        grow(pool);
-        Ok(())
+        match grow(pool) {
+            // The caller's own thread is one that the visit must not be left to.
+            Err(error) if is_nested => pool.take_back(number, error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the caller is a job, or a `done`, of this pool.
+    pub(crate) fn has_caller(&self) -> bool {
+        INSIDE.get() == Arc::as_ptr(&self.0)
     }
 
     /// Runs `enter` and then `job` on a thread, and waits for them. The job's panic comes back as
@@ -166,7 +171,7 @@ impl NamespaceThreads {
             self.0.wake.notify_all();
             std::mem::take(&mut state.queue)
         };
-        for visit in queued {
+        for (_, visit) in queued {
             refuse(visit, Error::closed("the gate is closed"));
         }
     }
@@ -180,13 +185,31 @@ fn refuse(visit: Visit, error: Error) {
 
 /// Makes the thread that the caller has counted. Where none can be made and none exists, whoever
 /// waits is told why.
-fn grow(pool: &Arc<Pool>) {
+fn grow(pool: &Arc<Pool>) -> Result<()> {
     let body = {
         let pool = pool.clone();
         Box::new(move || serve(&pool))
     };
-    if let Err(error) = pool.supervisor.spawn("nsgate-visit", body) {
-        retire(pool, &error);
+    let made = pool.supervisor.spawn("nsgate-visit", body);
+    if let Err(error) = &made {
+        retire(pool, error);
+    }
+    made
+}
+
+impl Pool {
+    /// Fails with `error` if the visit still waits; otherwise a thread has it, or it was refused.
+    fn take_back(&self, number: u64, error: Error) -> Result<()> {
+        let mut state = lock(&self.state);
+        let waits = |(waiting, _): &(u64, Visit)| *waiting == number;
+        let Some(place) = state.queue.iter().position(waits) else {
+            return Ok(());
+        };
+        let taken = state.queue.remove(place);
+        drop(state);
+        // It may borrow from the caller, who goes on after this.
+        drop(taken);
+        Err(error)
     }
 }
 
@@ -200,13 +223,13 @@ fn retire(pool: &Pool, error: &Error) {
         }
         std::mem::take(&mut state.queue)
     };
-    for visit in stranded {
+    for (_, visit) in stranded {
         refuse(visit, error.clone());
     }
 }
 
 fn serve(pool: &Arc<Pool>) {
-    IS_NAMESPACE_THREAD.set(true);
+    INSIDE.set(Arc::as_ptr(pool));
     let arrived = process::unshare_fs().and_then(|()| namespace::set(pool.home.as_fd()));
     if let Err(error) = arrived {
         retire(pool, &error.with_context("a new namespace thread"));
@@ -240,7 +263,7 @@ fn serve(pool: &Arc<Pool>) {
 fn next(pool: &Pool) -> Option<Visit> {
     let mut state = lock(&pool.state);
     loop {
-        if let Some(visit) = state.queue.pop_front() {
+        if let Some((_, visit)) = state.queue.pop_front() {
             return Some(visit);
         }
         if state.closed {
@@ -271,6 +294,36 @@ fn replace(pool: &Arc<Pool>) {
         needed
     };
     if needed {
-        grow(pool);
+        // Where none can be made, the visits have been told or are left to the other threads.
+        let _ = grow(pool);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn visit() -> Visit {
+        Visit {
+            enter: Box::new(|| Ok(())),
+            job: Box::new(|| ()),
+            done: Box::new(|_| ()),
+        }
+    }
+
+    #[test]
+    fn a_nested_visit_is_not_left_to_its_own_thread_when_no_other_can_be_made() {
+        let home = std::fs::File::open("/dev/null").unwrap().into();
+        let supervisor = Supervisor::without_thread();
+        let threads = NamespaceThreads::new(supervisor, home, 2, Duration::from_secs(1));
+        // This test is the only thread of the pool, in the middle of a job.
+        lock(&threads.0.state).threads = 1;
+        INSIDE.set(Arc::as_ptr(&threads.0));
+        let answer = threads.visit(visit());
+        INSIDE.set(std::ptr::null());
+        assert_eq!(answer.unwrap_err().status(), Status::Closed);
+        let state = lock(&threads.0.state);
+        assert!(state.queue.is_empty());
+        assert_eq!(state.threads, 1);
     }
 }

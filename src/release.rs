@@ -308,6 +308,11 @@ impl ReleaseQueue {
         self.0.proof.clone()
     }
 
+    /// Whether it takes no new reservations any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.shared.with_quietly(|state| state.closed)
+    }
+
     fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         match threads::together_since(&self.0.shared) {
             Some(_) => self.0.shared.with_quietly(change),

@@ -60,6 +60,14 @@ impl Supervisor {
         Ok(Supervisor { requests })
     }
 
+    /// One that can make no thread.
+    #[cfg(test)]
+    pub(crate) fn without_thread() -> Supervisor {
+        Supervisor {
+            requests: mpsc::channel().0,
+        }
+    }
+
     /// Starts a thread whose signals are blocked. `name` has 15 bytes at most.
     pub(crate) fn spawn(&self, name: &'static str, body: Body) -> Result<()> {
         if IS_SUPERVISOR.get() {

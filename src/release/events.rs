@@ -18,7 +18,7 @@ impl ReleaseQueue {
         &self,
         callback: impl Fn(&Event) + Send + Sync + 'static,
     ) -> Result<Subscription> {
-        if self.0.shared.with_quietly(|state| state.closed) {
+        if self.is_closed() {
             return Err(Error::closed("the release queue is closed"));
         }
         let subscribed = self.0.subscribers.subscribe(NAME, Box::new(callback));
