@@ -32,7 +32,7 @@ type gate struct {
 // Open opens a gate. It must be called on a thread in the process's own mount namespace, which is
 // everywhere but inside a Do.
 //
-// ErrUnsupported: this is not Linux, the program was built without cgo, or the kernel is older than 5.10.
+// ErrUnsupported: this is not Linux, the program was built without cgo, or the kernel is older than 5.12.
 func Open(options ...Option) (*Gate, error) {
 	settings := settings{log: slog.Default(), operations: operationLimits{patience: defaultFileOperationsPatience}}
 	for _, option := range options {

@@ -2,14 +2,12 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use crate::kernel::close::require_open;
 use crate::{Error, Result};
 
 /// The caller's descriptor, if it is one.
 pub(super) fn borrow<'a>(fd: RawFd) -> Result<BorrowedFd<'a>> {
-    // SAFETY: fcntl only looks whether the number is a descriptor.
-    if fd < 0 || unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
-        return Err(Error::os(format!("fcntl({fd}, F_GETFD)"), libc::EBADF));
-    }
+    require_open(fd)?;
     // SAFETY: it is open, and the header asks the caller to keep it so during the call.
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
