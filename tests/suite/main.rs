@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, missing_docs)]
 
 mod chroot;
+mod chroot_release;
 mod crash;
 mod differential;
 mod enter;
