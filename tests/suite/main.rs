@@ -23,6 +23,7 @@ mod map;
 mod map_attach;
 mod map_events;
 mod map_support;
+mod map_taken_back;
 mod map_unsubscribe;
 mod namespace;
 mod overload;
