@@ -53,8 +53,10 @@ func measureRun(gate *nsgate.Gate, f *volumeFixture) error {
 	return gate.Fence(ctx)
 }
 
-// measureOpen measures what opening a chroot and getting rid of it cost the caller.
+// measureOpen measures what opening a chroot and getting rid of it cost the caller: back to back, while
+// the releases of those before go on, and alone, as mounts come in production: with nothing under way.
 func measureOpen(gate *nsgate.Gate, f *volumeFixture) error {
+	ctx := context.Background()
 	for _, d := range []struct {
 		mounts, rounds, theirs int
 		goal                   float64
@@ -66,7 +68,7 @@ func measureOpen(gate *nsgate.Gate, f *volumeFixture) error {
 		compare(fmt.Sprintf("open + release, %d mounts", count), d.rounds,
 			each(20, func(int) func() {
 				return func() { check(must(gate.OpenChroot(f.volume(), nil)).Close()) }
-			}, func() { check(gate.Fence(context.Background())) }),
+			}, func() { check(gate.Fence(ctx)) }),
 			contender{"thread per chroot", func(s *samples) {
 				for range d.theirs {
 					started := time.Now()
@@ -74,6 +76,22 @@ func measureOpen(gate *nsgate.Gate, f *volumeFixture) error {
 					s.both(time.Since(started))
 				}
 			}, faster(d.goal)},
+		)
+		alone := func(batch int, operation func()) func(*samples) {
+			return func(s *samples) {
+				for range batch {
+					check(gate.Fence(ctx))
+					started := time.Now()
+					operation()
+					s.both(time.Since(started))
+				}
+			}
+		}
+		compare(fmt.Sprintf("open + release alone, %d mounts", count), d.rounds,
+			alone(5, func() { check(must(gate.OpenChroot(f.volume(), nil)).Close()) }),
+			contender{"thread per chroot", alone(d.theirs, func() {
+				check(must(threadchroot.Open(f.volume(), threadchroot.Options{})).Close())
+			}), faster(d.goal)},
 		)
 	}
 	return nil

@@ -52,6 +52,19 @@ impl ProcRoot {
     }
 }
 
+/// Keeps the calling thread from taking the processor from whoever wakes it (SCHED_BATCH, sched(7)),
+/// unless it was given a policy of its own.
+pub(crate) fn give_way() {
+    let parameter = libc::sched_param { sched_priority: 0 };
+    // Refused where a filter forbids it: then wakes are less kind, and nothing else.
+    // SAFETY: 0 is the calling thread; the parameter is read.
+    unsafe {
+        if libc::sched_getscheduler(0) == libc::SCHED_OTHER {
+            libc::sched_setscheduler(0, libc::SCHED_BATCH, &parameter);
+        }
+    }
+}
+
 impl AsFd for ProcRoot {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
