@@ -1,12 +1,14 @@
-//! The namespace of a chroot, made when code must run inside for the first time.
+//! The namespace of a chroot, made when code must run inside for the first time; before Linux 5.12
+//! when it is opened.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Mutex;
 
+use super::options::ChrootOptions;
 use super::release::OpenChroot;
 use crate::error::Result;
 use crate::gate::Gate;
-use crate::kernel::{mount, namespace};
+use crate::kernel::{mount, namespace, remount};
 use crate::sync::lock;
 
 /// Puts the calling namespace thread, which is at home, into the chroot's namespace, and makes it if
@@ -24,6 +26,31 @@ pub(super) fn go_inside(gate: &Gate, open: &OpenChroot, making: &Mutex<()>) -> R
         }
     };
     namespace::set(namespace.as_fd())
+}
+
+/// Gives a new tree, which nobody else has yet, the attributes of the options. Returns its namespace
+/// where it had to be in one for that.
+pub(super) fn set_attributes(
+    gate: &Gate,
+    tree: &OwnedFd,
+    options: &ChrootOptions,
+) -> Result<Option<OwnedFd>> {
+    let attributes = options.attributes();
+    if gate.features().mount_setattr {
+        mount::set_attributes(tree.as_fd(), attributes, options.recursive)?;
+        return Ok(None);
+    }
+    let mut made = None;
+    let place = &mut made;
+    let enter = move || {
+        let namespace = make_namespace(gate, tree.as_fd())?;
+        namespace::set(namespace.as_fd())?;
+        remount::set_attributes(gate.proc(), tree.as_fd(), attributes)?;
+        *place = Some(namespace);
+        Ok(())
+    };
+    gate.threads().run(enter, || ())?;
+    Ok(made)
 }
 
 /// A namespace whose root is the tree, which keeps serving file operations.

@@ -11,19 +11,33 @@ pub(crate) mod seccomp;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::forbid::forbid;
 use crate::host::{Volume, assert_no_thread_abroad, descriptors, host, mounts, soon, thread_ids};
 use nsgate::{Error, Status};
 use scenario::Ending;
 use seccomp::Fault;
 
+/// The kernels that the scenario runs on.
+#[derive(Clone, Copy)]
+enum Kernel {
+    AsItIs,
+    /// Without mount_setattr(2).
+    Linux5_10,
+}
+
 /// One run of the scenario; how it ended, and which calls were made how often.
-fn play(fault: Option<Fault>) -> (Ending, BTreeMap<i64, u32>, bool) {
+fn play(kernel: Kernel, fault: Option<Fault>) -> (Ending, BTreeMap<i64, u32>, bool) {
     let before = (mounts(), descriptors(), thread_ids().len());
     let volume = Volume::new();
     volume.file("marker", "inside");
     let place = volume.path().to_owned();
     let told = fault.map(|fault| fault.errno);
-    let watched = seccomp::watch(fault, move || scenario::play(&place, told, true));
+    let watched = seccomp::watch(fault, move || {
+        if let Kernel::Linux5_10 = kernel {
+            forbid(libc::SYS_mount_setattr);
+        }
+        scenario::play(&place, told, true)
+    });
     drop(volume);
     let deadline = soon();
     loop {
@@ -41,8 +55,8 @@ fn play(fault: Option<Fault>) -> (Ending, BTreeMap<i64, u32>, bool) {
     watched
 }
 
-fn check(fault: Fault, lies: &mut Vec<String>) -> &'static str {
-    let (ending, _, fired) = play(Some(fault));
+fn check(kernel: Kernel, fault: Fault, lies: &mut Vec<String>) -> &'static str {
+    let (ending, _, fired) = play(kernel, Some(fault));
     for (step, error) in &ending.errors {
         if !fired || !is_true(error, fault) {
             let name = errnos::name(fault.call);
@@ -67,9 +81,18 @@ fn is_true(error: &Error, fault: Fault) -> bool {
 
 #[test]
 fn whatever_call_fails_the_answer_is_true_and_nothing_is_left() {
+    fail_each_call(Kernel::AsItIs);
+}
+
+#[test]
+fn nor_is_it_where_namespaces_are_made_at_once() {
+    fail_each_call(Kernel::Linux5_10);
+}
+
+fn fail_each_call(kernel: Kernel) {
     let _host = host();
     let long = std::env::var_os("NSGATE_LONG").is_some();
-    let (ending, calls, _) = play(None);
+    let (ending, calls, _) = play(kernel, None);
     assert!(ending.errors.is_empty(), "{ending:?}");
     let mut lies = Vec::new();
     let mut results: BTreeMap<(&str, &str), u32> = BTreeMap::new();
@@ -83,7 +106,7 @@ fn whatever_call_fails_the_answer_is_true_and_nothing_is_left() {
                     occurrence,
                     errno,
                 };
-                let result = check(fault, &mut lies);
+                let result = check(kernel, fault, &mut lies);
                 *results.entry((errnos::name(*call), result)).or_default() += 1;
             }
         }
