@@ -90,8 +90,8 @@ impl Chroot {
     ///
     /// FULL when the queue has no place for its release; ENOTDIR when the volume is no directory.
     /// The file system is asked for its type: one whose server is silent holds the caller here.
-    /// Before Linux 5.12 its namespace is made here, on a namespace thread; UNSUPPORTED there where one
-    /// of the mounts to be taken along lies beneath another.
+    /// Before Linux 5.12 its namespace is made here, on a namespace thread. There one of the mounts to
+    /// be taken along that lies beneath another is UNSUPPORTED, and WOULD_DEADLOCK comes as from a run.
     pub fn open(gate: &Gate, volume: &Path, options: &ChrootOptions) -> Result<Chroot> {
         let path = CString::new(volume.as_os_str().as_bytes()).map_err(|_| {
             Error::new(

@@ -13,7 +13,8 @@ pub struct Features {
     /// mount_setattr(2): a chroot gets its attributes without a namespace (Linux 5.12). Otherwise its
     /// namespace is made when it is opened, on a namespace thread.
     pub mount_setattr: bool,
-    /// open_tree(2) with OPEN_TREE_NAMESPACE: a namespace straight from a tree (Linux 7.0).
+    /// open_tree(2) with OPEN_TREE_NAMESPACE: a namespace straight from a tree (Linux 7.0). Not used:
+    /// the namespace has a copy of the tree, whose mounts of its own file operations would not see.
     pub open_tree_namespace: bool,
     /// fchmodat2(2): chmod through an O_PATH descriptor (Linux 6.6).
     pub fchmodat2: bool,
