@@ -27,7 +27,7 @@ func (c *Chrooted) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.patience)
 	defer cancel()
 	err = c.wait(ctx, ticket)
-	if err != nil && err == ctx.Err() {
+	if err != nil && errors.Is(err, ctx.Err()) {
 		return &nsgate.Error{
 			Status:  nsgate.StatusTimedOut,
 			Message: fmt.Sprintf("%q is not released after %v; the release goes on", c.ActualRoot, s.patience),
