@@ -2,6 +2,7 @@
 //! that each test can say what every thread, descriptor and mount of the process must be after it.
 #![allow(clippy::disallowed_methods, missing_docs)]
 
+mod child;
 mod chroot;
 mod chroot_release;
 mod crash;
