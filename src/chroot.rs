@@ -45,6 +45,7 @@ use crate::namespace_thread::Visit;
 use crate::releasable::{Releasable, Running};
 use crate::release::{BeforeRelease, Hook, Kind, MountProof, Ticket};
 use crate::rundown::Rundown;
+use crate::subscriber::waits;
 
 /// A private view of a volume.
 ///
@@ -177,7 +178,8 @@ impl Chroot {
     pub fn run<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R> {
         let open = self.0.releasable.begin()?;
         let enter = || go_inside(&self.0.gate, &open, &self.0.making);
-        self.0.gate.threads().run(enter, job)
+        let threads = self.0.gate.threads();
+        threads.run(enter, waits::taken_along(job))
     }
 
     /// Like [`Chroot::run`], but returns at once, whatever the namespace threads are doing. `done` is

@@ -19,6 +19,7 @@ use crate::kernel::process::ProcRoot;
 use crate::namespace_thread::Visit;
 use crate::releasable::{Open, Releasable};
 use crate::release::{Kind, Lane, Proof, Reservation, Resource, Ticket};
+use crate::subscriber::waits;
 
 /// A mount namespace (mount_namespaces(7)), kept alive by a descriptor.
 ///
@@ -182,7 +183,8 @@ impl MountNamespace {
     pub fn run<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R> {
         let open = self.0.releasable.begin()?;
         let enter = || kernel::set(open.as_fd());
-        self.0.gate.threads().run(enter, job)
+        let threads = self.0.gate.threads();
+        threads.run(enter, waits::taken_along(job))
     }
 
     /// Like [`MountNamespace::run`], but returns at once. `done` is called exactly once if this

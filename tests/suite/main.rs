@@ -23,6 +23,7 @@ mod host;
 mod map;
 mod map_attach;
 mod map_events;
+mod map_inside;
 mod map_support;
 mod map_unsubscribe;
 mod namespace;
