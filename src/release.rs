@@ -197,7 +197,8 @@ impl ReleaseQueue {
             .shared
             .with(|state| state.cancel(ticket, Instant::now()))?;
         let mut attachments = cancelled.attachments;
-        let hook = attachments.hook.clone();
+        // It was for this release; whoever has the thing again may give it another.
+        let hook = attachments.hook.take();
         let reclaim = attachments.reclaim.take();
         let reservation =
             Reservation::new(self.clone(), cancelled.index, cancelled.ticket, attachments);
