@@ -43,7 +43,7 @@ use crate::kernel::namespace::identify;
 use crate::kernel::served;
 use crate::namespace_thread::Visit;
 use crate::releasable::{Releasable, Running};
-use crate::release::{BeforeRelease, Hook, Kind, MountProof, Ticket};
+use crate::release::{BeforeRelease, Hook, Kind, MountProof, Ticket, queue_taken_along};
 use crate::rundown::Rundown;
 use crate::subscriber::waits;
 
@@ -178,8 +178,8 @@ impl Chroot {
     pub fn run<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R> {
         let open = self.0.releasable.begin()?;
         let enter = || go_inside(&self.0.gate, &open, &self.0.making);
-        let threads = self.0.gate.threads();
-        threads.run(enter, waits::taken_along(job))
+        let job = queue_taken_along(waits::taken_along(job));
+        self.0.gate.threads().run(enter, job)
     }
 
     /// Like [`Chroot::run`], but returns at once, whatever the namespace threads are doing. `done` is

@@ -18,7 +18,7 @@ use crate::kernel::namespace::NamespaceId;
 use crate::kernel::process::ProcRoot;
 use crate::namespace_thread::Visit;
 use crate::releasable::{Open, Releasable};
-use crate::release::{Kind, Lane, Proof, Reservation, Resource, Ticket};
+use crate::release::{Kind, Lane, Proof, Reservation, Resource, Ticket, queue_taken_along};
 use crate::subscriber::waits;
 
 /// A mount namespace (mount_namespaces(7)), kept alive by a descriptor.
@@ -183,8 +183,8 @@ impl MountNamespace {
     pub fn run<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R> {
         let open = self.0.releasable.begin()?;
         let enter = || kernel::set(open.as_fd());
-        let threads = self.0.gate.threads();
-        threads.run(enter, waits::taken_along(job))
+        let job = queue_taken_along(waits::taken_along(job));
+        self.0.gate.threads().run(enter, job)
     }
 
     /// Like [`MountNamespace::run`], but returns at once. `done` is called exactly once if this

@@ -61,6 +61,7 @@ pub(crate) use reservation::Reservation;
 pub(crate) use resource::{BeforeRelease, Hook, Lane, Resource};
 pub use retry::RetryOptions;
 pub use stats::{Histogram, Stats};
+pub(crate) use threads::queue_taken_along;
 pub use unmount::UnmountOptions;
 
 /// A gate's queue of releases. A cheap handle.

@@ -1,8 +1,9 @@
-//! Jobs inside of a chroot that a callback waits for are part of that callback.
+//! Jobs inside of a chroot that a callback waits for are part of that callback, as those that a worker
+//! waits for are part of its work.
 
 use std::sync::{Arc, Mutex};
 
-use nsgate::{Chroot, ChrootOptions, Result, Status, Subscriber, Subscription};
+use nsgate::{Chroot, ChrootOptions, Outcome, Result, Status, Subscriber, Subscription};
 
 use crate::host::{Volume, close, gate, host, soon};
 use crate::map_support::{Life, Map, register, status};
@@ -63,6 +64,32 @@ fn a_job_does_not_wait_for_the_callback_that_waits_for_it() {
     life.mark_stopped().unwrap();
     map.wait_idle(Some(soon())).unwrap();
     map.close();
+    chroot.release().unwrap();
+    close(&gate);
+}
+
+#[test]
+fn a_job_does_not_wait_for_the_worker_that_waits_for_it() {
+    let _host = host();
+    let gate = gate();
+    let volume = Volume::new();
+    let chroot = Chroot::open(&gate, volume.path(), &ChrootOptions::default()).unwrap();
+    let answers = Arc::new(Mutex::new(Vec::new()));
+    let job = {
+        let (gate, chroot, answers) = (gate.clone(), chroot.clone(), Arc::clone(&answers));
+        gate.clone().releases().reserve_job("inside", move || {
+            chroot.run(|| {
+                let fence = gate.releases().fence(None);
+                let drain = gate.releases().drain(soon()).map(drop);
+                let answers = &mut *answers.lock().unwrap();
+                answers.extend([status(fence), status(drain)]);
+            })
+        })
+    };
+    let ticket = job.unwrap().submit().unwrap();
+    let event = gate.releases().wait(ticket, Some(soon())).unwrap();
+    assert!(matches!(event.outcome, Outcome::Released(_)), "{event:?}");
+    assert_eq!(*answers.lock().unwrap(), [Status::WouldDeadlock; 2]);
     chroot.release().unwrap();
     close(&gate);
 }
