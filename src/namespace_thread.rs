@@ -6,13 +6,15 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use crate::error::{Error, Result, Status};
 use crate::gate::supervisor::Supervisor;
 use crate::kernel::{namespace, process};
 use crate::panic::caught;
+use crate::spin;
 use crate::sync::lock;
 
 /// One visit: what to do, where, and whom to tell.
@@ -39,6 +41,8 @@ struct Pool {
     idle_timeout: Duration,
     state: Mutex<State>,
     wake: Condvar,
+    /// How many visits wait, for threads that look without the lock.
+    waiting: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -48,6 +52,8 @@ struct State {
     last_number: u64,
     /// Threads that wait for a visit.
     idle: u32,
+    /// Those of them that do so awake, for a moment.
+    awake: u32,
     /// Threads that exist or are being made.
     threads: u32,
     closed: bool,
@@ -72,6 +78,7 @@ impl NamespaceThreads {
             idle_timeout,
             state: Mutex::default(),
             wake: Condvar::new(),
+            waiting: AtomicUsize::new(0),
         }))
     }
 
@@ -101,8 +108,14 @@ impl NamespaceThreads {
         state.last_number += 1;
         let number = state.last_number;
         state.queue.push_back((number, visit));
+        pool.waiting.store(state.queue.len(), Ordering::Relaxed);
         if has_idle {
-            pool.wake.notify_one();
+            // Who is awake looks into the queue once more before it sleeps.
+            let has_awake = state.awake as usize >= state.queue.len();
+            drop(state);
+            if !has_awake {
+                pool.wake.notify_one();
+            }
             return Ok(());
         }
         if !may_grow {
@@ -130,7 +143,7 @@ impl NamespaceThreads {
         job: impl FnOnce() -> R + Send,
     ) -> Result<R> {
         let mut result = None;
-        let (sender, receiver) = mpsc::sync_channel(1);
+        let (sender, receiver) = crossbeam_channel::bounded(1);
         {
             let slot = &mut result;
             let job: Box<dyn FnOnce() + Send + '_> = Box::new(move || *slot = Some(job()));
@@ -156,6 +169,7 @@ impl NamespaceThreads {
                 }),
             })?;
         }
+        spin::until(|| !receiver.is_empty());
         receiver
             .recv()
             .unwrap_or_else(|_| Err(Error::closed("the namespace thread is gone")))?;
@@ -262,8 +276,10 @@ fn serve(pool: &Arc<Pool>) {
 /// The next visit; None when the thread should end.
 fn next(pool: &Pool) -> Option<Visit> {
     let mut state = lock(&pool.state);
+    let mut is_awake = true;
     loop {
         if let Some((_, visit)) = state.queue.pop_front() {
+            pool.waiting.store(state.queue.len(), Ordering::Relaxed);
             return Some(visit);
         }
         if state.closed {
@@ -271,6 +287,15 @@ fn next(pool: &Pool) -> Option<Visit> {
             return None;
         }
         state.idle += 1;
+        if is_awake {
+            state.awake += 1;
+            drop(state);
+            is_awake = spin::until(|| pool.waiting.load(Ordering::Relaxed) != 0);
+            state = lock(&pool.state);
+            state.awake -= 1;
+            state.idle -= 1;
+            continue;
+        }
         let (guard, timeout) = pool
             .wake
             .wait_timeout(state, pool.idle_timeout)
