@@ -6,13 +6,15 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use crate::error::{Error, Result, Status};
 use crate::gate::supervisor::Supervisor;
 use crate::kernel::{namespace, process};
 use crate::panic::caught;
+use crate::spin;
 use crate::sync::lock;
 
 /// One visit: what to do, where, and whom to tell.
@@ -39,6 +41,8 @@ struct Pool {
     idle_timeout: Duration,
     state: Mutex<State>,
     wake: Condvar,
+    /// The last visit's number, for threads that look without the lock.
+    arrived: AtomicU64,
 }
 
 #[derive(Default)]
@@ -47,6 +51,8 @@ struct State {
     last_number: u64,
     /// Threads that wait for a visit.
     idle: u32,
+    /// Those of them that do so awake, for a moment.
+    awake: u32,
     /// Threads that exist or are being made.
     threads: u32,
     closed: bool,
@@ -79,6 +85,7 @@ impl NamespaceThreads {
             idle_timeout,
             state: Mutex::default(),
             wake: Condvar::new(),
+            arrived: AtomicU64::new(0),
         }))
     }
 
@@ -112,8 +119,14 @@ impl NamespaceThreads {
             is_nested,
             visit,
         });
+        pool.arrived.store(number, Ordering::Relaxed);
         if has_idle {
-            pool.wake.notify_one();
+            // Who is awake looks into the queue once more before it sleeps.
+            let has_awake = state.awake as usize >= state.queue.len();
+            drop(state);
+            if !has_awake {
+                pool.wake.notify_one();
+            }
             return Ok(());
         }
         if !may_grow {
@@ -141,7 +154,7 @@ impl NamespaceThreads {
         job: impl FnOnce() -> R + Send,
     ) -> Result<R> {
         let mut result = None;
-        let (sender, receiver) = mpsc::sync_channel(1);
+        let (sender, receiver) = crossbeam_channel::bounded(1);
         {
             let slot = &mut result;
             let job: Box<dyn FnOnce() + Send + '_> = Box::new(move || *slot = Some(job()));
@@ -167,6 +180,7 @@ impl NamespaceThreads {
                 }),
             })?;
         }
+        spin::until(|| !receiver.is_empty());
         receiver
             .recv()
             .unwrap_or_else(|_| Err(Error::closed("the namespace thread is gone")))?;
@@ -285,6 +299,7 @@ fn serve(pool: &Arc<Pool>) {
 /// The next visit; None when the thread should end.
 fn next(pool: &Pool) -> Option<Visit> {
     let mut state = lock(&pool.state);
+    let mut is_awake = true;
     loop {
         if let Some(queued) = state.queue.pop_front() {
             return Some(queued.visit);
@@ -294,6 +309,16 @@ fn next(pool: &Pool) -> Option<Visit> {
             return None;
         }
         state.idle += 1;
+        if is_awake {
+            state.awake += 1;
+            let seen = state.last_number;
+            drop(state);
+            is_awake = spin::until(|| pool.arrived.load(Ordering::Relaxed) != seen);
+            state = lock(&pool.state);
+            state.awake -= 1;
+            state.idle -= 1;
+            continue;
+        }
         let (guard, timeout) = pool
             .wake
             .wait_timeout(state, pool.idle_timeout)
