@@ -1033,6 +1033,12 @@ nsgate_status nsgate_chroot_before_release(nsgate_chroot chroot,
 nsgate_status nsgate_chroot_release(nsgate_chroot chroot, uint64_t *ticket, nsgate_error *error);
 
 /**
+ * Gives the ticket of the chroot's release, whoever asked for that: the sandbox it is attached to,
+ * perhaps. 0 while it is open.
+ */
+nsgate_status nsgate_chroot_ticket(nsgate_chroot chroot, uint64_t *out, nsgate_error *error);
+
+/**
  * Takes a release back that no worker has begun: the chroot is open again.
  *
  * Errors: NSGATE_INVALID_STATE once it has begun, or when nothing was released.

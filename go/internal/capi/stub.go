@@ -87,6 +87,7 @@ func ChrootStart(id uint64, run *Run, e *Error) int32                      { ret
 func ChrootIdentify(id uint64, out *NamespaceID, e *Error) int32           { return e.unsupported() }
 func ChrootBeforeRelease(id uint64, function func() int32, e *Error) int32 { return e.unsupported() }
 func ChrootRelease(id uint64, ticket *uint64, e *Error) int32              { return e.unsupported() }
+func ChrootTicket(id uint64, out *uint64, e *Error) int32                  { return e.unsupported() }
 func ChrootCancelRelease(id uint64, e *Error) int32                        { return e.unsupported() }
 func ChrootIsClosed(id uint64, out *bool, e *Error) int32                  { return e.unsupported() }
 func ChrootFree(id uint64, e *Error) int32                                 { return e.unsupported() }
