@@ -13,6 +13,7 @@ mod releasable;
 mod release;
 mod rundown;
 mod sandbox;
+mod spin;
 mod subscriber;
 mod sync;
 #[cfg(all(test, loom))]

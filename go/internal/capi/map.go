@@ -15,7 +15,10 @@ package capi
 // #cgo nocallback nsgate_go_snapshot
 import "C"
 
-import "unsafe"
+import (
+	"encoding/binary"
+	"unsafe"
+)
 
 // What a snapshot is of.
 const (
@@ -60,10 +63,12 @@ func MapFind(id uint64, sandboxID string) any {
 	return life(C.nsgate_go_find(sandboxMap(id), str(sandboxID)))
 }
 
-// MapFindByAddress returns the value of the life that has a network address, nil if there is none.
-func MapFindByAddress(id uint64, address Address) any {
+// MapFindByAddress returns the value of the life that has a network address, nil if there is none. An
+// IPv4 address is mapped into IPv6.
+func MapFindByAddress(id uint64, address [16]byte) any {
 	collect()
-	return life(C.nsgate_go_find_by_address(sandboxMap(id), address.c()))
+	first, second := binary.NativeEndian.Uint64(address[:8]), binary.NativeEndian.Uint64(address[8:])
+	return life(C.nsgate_go_find_by_address(sandboxMap(id), C.uint64_t(first), C.uint64_t(second)))
 }
 
 // MapFindByLifecycle returns the value of a life, nil if there is none.
@@ -78,7 +83,7 @@ func life(key C.uint64_t) any {
 	return value
 }
 
-func (a *Address) c() C.nsgate_address { return *(*C.nsgate_address)(unsafe.Pointer(a)) }
+func (a *Address) c() *C.nsgate_address { return (*C.nsgate_address)(unsafe.Pointer(a)) }
 
 // MapCount counts the running lives and all of them.
 func MapCount(id uint64, running, all *int, e *Error) int32 {

@@ -63,6 +63,7 @@ func OpenMailbox() error               { return nil }
 func CloseMailbox()                    {}
 func WhereAmI(subscriber uint64) Place { return 0 }
 func holdPreemption(bool)              {}
+func StayAwake(func() bool) bool       { return false }
 
 func GateOpen(options *GateOptions, out *uint64, e *Error) int32      { return e.unsupported() }
 func GateClose(id uint64, timeout int64, out *Report, e *Error) int32 { return e.unsupported() }
@@ -154,7 +155,7 @@ func MapRegister(id uint64, sandboxID, lifecycleID string, life any, out *uint64
 	return e.unsupported()
 }
 func MapFind(id uint64, sandboxID string) any                         { return nil }
-func MapFindByAddress(id uint64, address Address) any                 { return nil }
+func MapFindByAddress(id uint64, address [16]byte) any                { return nil }
 func MapFindByLifecycle(id uint64, lifecycleID string) any            { return nil }
 func MapCount(id uint64, running, all *int, e *Error) int32           { return e.unsupported() }
 func MapSnapshot(id uint64, which uint32, out *[]any, e *Error) int32 { return e.unsupported() }
