@@ -16,9 +16,9 @@ use crate::kernel::mount;
 use crate::kernel::namespace as kernel;
 use crate::kernel::namespace::NamespaceId;
 use crate::kernel::process::ProcRoot;
-use crate::namespace_thread::Visit;
 use crate::releasable::{Open, Releasable};
 use crate::release::{Kind, Lane, Proof, Reservation, Resource, Ticket};
+use crate::trace;
 
 /// A mount namespace (mount_namespaces(7)), kept alive by a descriptor.
 ///
@@ -182,7 +182,9 @@ impl MountNamespace {
     pub fn run<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R> {
         let open = self.0.releasable.begin()?;
         let enter = || kernel::set(open.as_fd());
-        self.0.gate.threads().run(enter, job)
+        trace::run(&self.0.id, |visit| {
+            self.0.gate.threads().run(enter, job, visit)
+        })
     }
 
     /// Like [`MountNamespace::run`], but returns at once. `done` is called exactly once if this
@@ -194,14 +196,13 @@ impl MountNamespace {
     ) -> Result<()> {
         let open = Arc::new(Releasable::begin_owned(self.0.clone())?);
         let target = open.clone();
-        self.0.gate.threads().visit(Visit {
-            enter: Box::new(move || kernel::set(target.as_fd())),
-            job,
-            done: Box::new(move |outcome| {
-                drop(open);
-                done(outcome);
-            }),
-        })
+        let enter = Box::new(move || kernel::set(target.as_fd()));
+        let done = move |outcome| {
+            drop(open);
+            done(outcome);
+        };
+        let threads = self.0.gate.threads();
+        threads.start(&self.0.id, enter, job, Box::new(done))
     }
 
     /// Hands the namespace over for release. New work is refused with CLOSED from here, as is a

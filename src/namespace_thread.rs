@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::gate::supervisor::Supervisor;
 use crate::kernel::{namespace, process};
 use crate::panic::caught;
 use crate::sync::lock;
+use crate::trace;
 
 /// One visit: what to do, where, and whom to tell.
 pub(crate) struct Visit {
@@ -23,9 +25,11 @@ pub(crate) struct Visit {
     pub(crate) job: Box<dyn FnOnce() + Send>,
     /// Called exactly once, on a thread that is outside: OK, or why the job did not run, panicked,
     /// or left a thread behind that could not come home.
-    pub(crate) done: Box<dyn FnOnce(Result<()>) + Send>,
+    pub(crate) done: Done,
+    pub(crate) trace: trace::Visit,
 }
 
+pub(crate) type Done = Box<dyn FnOnce(Result<()>) + Send>;
 pub(crate) type Enter = Box<dyn FnOnce() -> Result<()> + Send>;
 
 /// The pool of namespace threads of one gate.
@@ -128,6 +132,7 @@ impl NamespaceThreads {
         &self,
         enter: impl FnOnce() -> Result<()> + Send,
         job: impl FnOnce() -> R + Send,
+        trace: trace::Visit,
     ) -> Result<R> {
         let mut result = None;
         let (sender, receiver) = mpsc::sync_channel(1);
@@ -154,12 +159,35 @@ impl NamespaceThreads {
                     // The receiver waits below until it has this.
                     let _ = sender.send(outcome);
                 }),
+                trace,
             })?;
         }
         receiver
             .recv()
             .unwrap_or_else(|_| Err(Error::closed("the namespace thread is gone")))?;
         result.ok_or_else(|| Error::new(Status::Panic, "the job ended without a result"))
+    }
+
+    /// Queues a visit that the caller does not wait for; `label` is for its span.
+    pub(crate) fn start(
+        &self,
+        label: &dyn Display,
+        enter: Enter,
+        job: Box<dyn FnOnce() + Send>,
+        done: Done,
+    ) -> Result<()> {
+        trace::start(label, |trace, started| {
+            let supervisor = self.0.supervisor.clone();
+            self.visit(Visit {
+                enter,
+                job,
+                done: Box::new(move |outcome| {
+                    started.ended(&outcome, |tell| supervisor.run(tell));
+                    done(outcome);
+                }),
+                trace,
+            })
+        })
     }
 
     /// Refuses new visits and lets the threads end, each after what it is doing. Queued visits are
@@ -230,6 +258,7 @@ fn retire(pool: &Pool, error: &Error) {
 
 fn serve(pool: &Arc<Pool>) {
     INSIDE.set(Arc::as_ptr(pool));
+    trace::went_abroad();
     let arrived = process::unshare_fs().and_then(|()| namespace::set(pool.home.as_fd()));
     if let Err(error) = arrived {
         retire(pool, &error.with_context("a new namespace thread"));
@@ -237,12 +266,22 @@ fn serve(pool: &Arc<Pool>) {
     }
     let umask = process::set_umask(0o077);
     while let Some(visit) = next(pool) {
-        let Visit { enter, job, done } = visit;
+        let Visit {
+            enter,
+            job,
+            done,
+            trace,
+        } = visit;
         // What the job before this one left is nothing to this one.
         process::set_umask(umask);
+        trace.begins();
         let mut outcome = enter();
         match &outcome {
-            Ok(()) => outcome = caught(job).map_err(|error| error.with_context("the job")),
+            Ok(()) => {
+                trace.is_inside();
+                outcome = caught(job).map_err(|error| error.with_context("the job"));
+                trace.ends();
+            }
             Err(_) => drop(job),
         }
         if let Err(error) = namespace::set(pool.home.as_fd()) {
@@ -308,6 +347,7 @@ mod tests {
             enter: Box::new(|| Ok(())),
             job: Box::new(|| ()),
             done: Box::new(|_| ()),
+            trace: trace::Visit::default(),
         }
     }
 

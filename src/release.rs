@@ -209,6 +209,7 @@ impl ReleaseQueue {
         self.0.shared.with(|state| {
             state.announce_cancelled(cancelled.index, cancelled.event, hook);
         });
+        cancelled.trace.tell();
         result
     }
 
@@ -278,16 +279,18 @@ impl ReleaseQueue {
         let shared = &self.0.shared;
         shared.with(State::close);
         let drained = shared.wait_past(Some(u64::MAX), Some(deadline));
-        let report = shared.with(|state| {
+        let (report, abandoned) = shared.with(|state| {
             let now = Instant::now();
             let remaining = state.report(now);
-            if drained.is_err() {
-                state.abandon(now);
-            }
+            let abandoned = match drained {
+                Ok(()) => Default::default(),
+                Err(_) => state.abandon(now),
+            };
             let report = state.report_after_close(remaining, now);
             state.seal(now);
-            report
+            (report, abandoned)
         });
+        abandoned.tell();
         // The report is what counts; a callback that hangs doesn't hold it up beyond the deadline.
         let _ = shared.wait_for_threads(deadline);
         Ok(report)

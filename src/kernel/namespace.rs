@@ -25,6 +25,13 @@ pub struct NamespaceId {
     pub ns_id: Option<u64>,
 }
 
+impl std::fmt::Display for NamespaceId {
+    /// As /proc/PID/ns/mnt reads.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "mnt:[{}]", self.inode)
+    }
+}
+
 /// The calling thread's mount namespace.
 pub(crate) fn open_current(proc: &ProcRoot) -> Result<OwnedFd> {
     proc.open_at(c"thread-self/ns/mnt", libc::O_RDONLY)

@@ -8,6 +8,7 @@ use std::os::fd::BorrowedFd;
 use crate::error::{Error, Result, Status};
 use crate::kernel::namespace::{self, Standing};
 use crate::kernel::process::{self, ProcRoot};
+use crate::trace;
 
 thread_local! {
     /// The enters of this thread that wait for their restore, the innermost last.
@@ -53,6 +54,7 @@ impl Entered {
         let standing = Standing::current(proc)?;
         process::unshare_fs()?;
         namespace::set(target)?;
+        trace::went_abroad();
         let id = NEXT.replace(NEXT.get() + 1);
         STACK.with_borrow_mut(|stack| stack.push(id));
         Ok(Entered {
@@ -85,12 +87,11 @@ impl Entered {
             return Ok(());
         };
         // An outer guard that was dropped first has brought the thread back past this one.
-        let waits = STACK.with_borrow_mut(|stack| {
+        let ended = STACK.with_borrow_mut(|stack| {
             let place = stack.iter().position(|id| *id == self.id);
-            stack.truncate(place.unwrap_or(stack.len()));
-            place.is_some()
+            stack.drain(place.unwrap_or(stack.len())..).count()
         });
-        if !waits {
+        if ended == 0 {
             return Ok(());
         }
         standing.restore_root().map_err(|error| {
@@ -98,6 +99,7 @@ impl Entered {
                 .with_status(Status::Tainted)
                 .with_context("this thread could not be brought back and must end")
         })?;
+        trace::came_home(ended);
         standing
             .restore_working_directory()
             .map_err(|error| error.with_context("the working directory could not be restored"))

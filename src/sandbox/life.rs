@@ -11,6 +11,7 @@ use super::turn::{Call, Change, Delivery, Turn};
 use crate::error::{Error, Result, Status};
 use crate::subscriber::waits::Node;
 use crate::sync::{Condvar, Mutex, MutexGuard, lock};
+use crate::trace;
 
 /// One life of a sandbox, as registered in a [`SandboxMap`](super::SandboxMap).
 ///
@@ -312,7 +313,8 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
 
     fn tell(&self, call: Call) {
         let subscribers = &self.0.shared.subscribers;
-        subscribers.dispatch(|observer| match call.change {
+        let what = trace::Callback::of_life(call.change.event(), self.lifecycle_id());
+        subscribers.dispatch(what, |observer| match call.change {
             Change::Insert => observer.on_insert(self, call.context),
             Change::NetworkRelease => observer.on_network_release(self, call.context),
         });

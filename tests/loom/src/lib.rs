@@ -19,6 +19,8 @@ mod revocable;
 #[path = "../../../src/rundown.rs"]
 mod rundown;
 mod sync;
+#[path = "../../../src/trace/silent.rs"]
+mod trace;
 #[path = "../../../src/capi/word.rs"]
 mod word;
 
