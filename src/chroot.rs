@@ -52,17 +52,18 @@ use crate::trace;
 /// gate's queue by [`Chroot::release`], by the sandbox that it is attached to, or when the last
 /// handle is dropped, whatever comes first: once.
 ///
-/// ```no_run
-/// use std::path::Path;
+/// ```
+/// # let volume = tempfile::tempdir()?;
 /// use nsgate::{Chroot, ChrootOptions, Gate, GateOptions};
 ///
 /// let gate = Gate::open(GateOptions::default())?;
-/// let chroot = Chroot::open(&gate, Path::new("/volumes/7"), &ChrootOptions::default())?;
+/// let chroot = Chroot::open(&gate, volume.path(), &ChrootOptions::default())?;
 /// chroot.mkdir("logs", 0o755)?;
-/// let names = chroot.run(|| std::fs::read_dir("/").map(Iterator::count))?;
+/// let names = chroot.run(|| std::fs::read_dir("/").map(Iterator::count))??;
+/// assert_eq!(names, 1);
 /// let ticket = chroot.release()?;
 /// gate.releases().wait(ticket, None)?;
-/// # Ok::<(), nsgate::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct Chroot(Arc<Inner>);

@@ -25,13 +25,14 @@ use crate::trace;
 /// A cheap handle; any thread may use it. Dropping the last one releases it through the gate's
 /// queue, as [`MountNamespace::release`] does at once.
 ///
-/// ```no_run
+/// ```
 /// use nsgate::{Gate, GateOptions, MountNamespace};
 ///
 /// let gate = Gate::open(GateOptions::default())?;
-/// let namespace = MountNamespace::from_pid(&gate, 4711)?;
-/// let hosts = namespace.run(|| std::fs::read_to_string("/etc/hosts"))?;
-/// # Ok::<(), nsgate::Error>(())
+/// let namespace = MountNamespace::from_pid(&gate, std::process::id() as i32)?;
+/// let names = namespace.run(|| std::fs::read_dir("/").map(Iterator::count))??;
+/// assert!(names > 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct MountNamespace(Arc<Inner>);

@@ -67,6 +67,21 @@ pub use unmount::UnmountOptions;
 ///
 /// Any thread may call any method. What would wait for its own caller, because that is a worker or
 /// a callback of this queue, answers WOULD_DEADLOCK.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let volume = tempfile::tempdir()?;
+/// # let chroot = nsgate::Chroot::open(&gate, volume.path(), &Default::default())?;
+/// use std::time::{Duration, Instant};
+///
+/// let releases = gate.releases();
+/// let ticket = chroot.release()?;
+/// let event = releases.wait(ticket, None)?;
+/// println!("gone after {:?}", event.queued + event.worked);
+/// let report = releases.drain(Instant::now() + Duration::from_secs(10))?;
+/// assert_eq!((report.released, report.remaining), (1, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct ReleaseQueue(Arc<Handle>);
 

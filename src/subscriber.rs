@@ -28,6 +28,14 @@ use waits::Node;
 const LONGEST_NAME: usize = 255;
 
 /// The id of one subscriber, unique in the process; ends it.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// let subscription = gate.releases().subscribe(|event| println!("{event:?}"))?;
+/// // From here on no call is under way, and what the callback owned is dropped.
+/// gate.releases().unsubscribe_wait(subscription)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct Subscription(Node);
 

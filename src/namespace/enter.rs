@@ -21,12 +21,12 @@ thread_local! {
 /// Dropping it restores too, and aborts the process if that fails: running on in a customer's root
 /// is the one thing that must never happen.
 ///
-/// ```no_run
-/// # use nsgate::{Gate, GateOptions, MountNamespace};
-/// # let gate = Gate::open(GateOptions::default())?;
-/// # let namespace = MountNamespace::create(&gate)?;
+/// ```
+/// # use nsgate::MountNamespace;
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// let namespace = MountNamespace::create(&gate)?;
 /// let inside = namespace.enter()?;
-/// // … this thread sees the namespace's mounts …
+/// assert_eq!(MountNamespace::current(&gate)?.id(), namespace.id());
 /// inside.restore()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -39,6 +39,18 @@ pub struct Entered {
 }
 
 /// Why a restore failed.
+///
+/// ```
+/// # use nsgate::{MountNamespace, Status};
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let namespace = MountNamespace::create(&gate)?;
+/// let (outer, inner) = (namespace.enter()?, namespace.enter()?);
+/// let refused = outer.restore().unwrap_err();
+/// assert_eq!(refused.error.status(), Status::WrongOrder);
+/// inner.restore()?;
+/// refused.entered.expect("it can be tried again").restore()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct RestoreError {
     /// WRONG_ORDER: something entered later has to be restored first. TAINTED: this thread could
