@@ -15,6 +15,7 @@ mod releasable;
 mod release;
 mod rundown;
 mod sandbox;
+mod spin;
 mod subscriber;
 mod sync;
 mod trace;

@@ -17,7 +17,8 @@ use crate::kernel::namespace as kernel;
 use crate::kernel::namespace::NamespaceId;
 use crate::kernel::process::ProcRoot;
 use crate::releasable::{Open, Releasable};
-use crate::release::{Kind, Lane, Proof, Reservation, Resource, Ticket};
+use crate::release::{Kind, Lane, Proof, Reservation, Resource, Ticket, queue_taken_along};
+use crate::subscriber::waits;
 use crate::trace;
 
 /// A mount namespace (mount_namespaces(7)), kept alive by a descriptor.
@@ -183,6 +184,7 @@ impl MountNamespace {
     pub fn run<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R> {
         let open = self.0.releasable.begin()?;
         let enter = || kernel::set(open.as_fd());
+        let job = queue_taken_along(waits::taken_along(job));
         trace::run(&self.0.id, |visit| {
             self.0.gate.threads().run(enter, job, visit)
         })

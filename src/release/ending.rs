@@ -114,6 +114,8 @@ impl State {
                     self.conclude(index, Outcome::Abandoned, now);
                     self.slots[index].phase = Phase::Forfeited;
                     self.take_trace(index, &mut endings);
+                    self.forfeited += 1;
+                    self.remains.reserve(self.forfeited);
                 }
                 Phase::Running => {
                     self.totals.in_flight -= 1;

@@ -63,6 +63,7 @@ func OpenMailbox() error               { return nil }
 func CloseMailbox()                    {}
 func WhereAmI(subscriber uint64) Place { return 0 }
 func holdPreemption(bool)              {}
+func StayAwake(func() bool) bool       { return false }
 
 func GateOpen(options *GateOptions, out *uint64, e *Error) int32      { return e.unsupported() }
 func GateClose(id uint64, timeout int64, out *Report, e *Error) int32 { return e.unsupported() }
