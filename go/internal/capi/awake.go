@@ -25,7 +25,7 @@ func StayAwake(ended func() bool) bool {
 				return true
 			}
 		}
-		syscall.Syscall(syscall.SYS_SCHED_YIELD, 0, 0, 0)
+		_, _, _ = syscall.Syscall(syscall.SYS_SCHED_YIELD, 0, 0, 0)
 	}
 	return false
 }
