@@ -34,6 +34,7 @@ const (
 	jobQueued = iota
 	jobRuns
 	jobGivenUp
+	jobEnded
 )
 
 // do starts a job and waits for its end.
@@ -54,6 +55,7 @@ func do(ctx context.Context, f func() error, start func(*capi.Run, *capi.Error) 
 			if failure = endingError(ending); failure == nil && e != nil {
 				failure = newError(e)
 			}
+			state.Store(jobEnded)
 			close(done)
 		},
 	}
@@ -61,13 +63,15 @@ func do(ctx context.Context, f func() error, start func(*capi.Run, *capi.Error) 
 	if start(run, &e) != capi.StatusOK {
 		return newError(&e)
 	}
-	select {
-	case <-done:
-	case <-ctx.Done():
-		if state.CompareAndSwap(jobQueued, jobGivenUp) {
-			return ctx.Err()
+	if !capi.StayAwake(func() bool { return state.Load() == jobEnded }) {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			if state.CompareAndSwap(jobQueued, jobGivenUp) {
+				return ctx.Err()
+			}
+			<-done
 		}
-		<-done
 	}
 	if failure != nil {
 		return failure

@@ -22,12 +22,15 @@ mod attachment;
 mod index;
 mod life;
 mod observer;
+mod state;
 mod turn;
 
+pub use life::Sandbox;
 pub(crate) use life::WeakSandbox;
-pub use life::{Network, Sandbox, State};
 pub use observer::Subscriber;
+pub use state::{Network, State};
 
+pub(crate) use index::By;
 use index::Index;
 pub(crate) use observer::Observer;
 use observer::Plain;
@@ -38,7 +41,8 @@ use observer::Plain;
 /// When the last handle is dropped the map [closes](SandboxMap::close). A subscriber that owns a
 /// handle of its own map keeps it open, so there `close` is the contract.
 ///
-/// ```no_run
+/// ```
+/// # let directory = tempfile::tempdir()?;
 /// use nsgate::{Chroot, ChrootOptions, Gate, GateOptions, Result, Sandbox, SandboxMap, Subscriber};
 ///
 /// struct Log;
@@ -49,20 +53,18 @@ use observer::Plain;
 ///     }
 /// }
 ///
-/// # fn main() -> Result<()> {
 /// let gate = Gate::open(GateOptions::default())?;
 /// let map = SandboxMap::new(&gate);
 /// map.subscribe("log", Log)?;
-/// let sandbox = map.register("sandbox-1", "life-1", "alice".to_string()).map_err(|(error, _)| error)?;
-/// sandbox.assign_network("10.0.0.7".parse().unwrap())?;
+/// let sandbox = map.register("sandbox-1", "life-1", "alice".to_string()).map_err(|e| e.0)?;
+/// sandbox.assign_network("10.0.0.7".parse()?)?;
 /// sandbox.mark_running()?;
-/// let volume = Chroot::open(&gate, "/volumes/1".as_ref(), &ChrootOptions::default())?;
+/// let volume = Chroot::open(&gate, directory.path(), &ChrootOptions::default())?;
 /// sandbox.attach(&volume)?;
 /// sandbox.mark_stopped()?;
 /// sandbox.network_released()?; // submits the chroot's release, doesn't wait for it
 /// map.wait_idle(None)?;
-/// # Ok(())
-/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct SandboxMap<T: Send + Sync + 'static> {
     shared: Arc<Shared<T>>,
@@ -128,18 +130,18 @@ impl<T: Send + Sync + 'static> SandboxMap<T> {
 
     /// The running life of a sandbox: of several the one that began to run last.
     pub fn find(&self, sandbox_id: &str) -> Option<Sandbox<T>> {
-        self.shared.read_index().live(sandbox_id).cloned()
+        self.look(By::Sandbox(sandbox_id), Sandbox::clone)
     }
 
     /// The life that owns an address: from `assign_network` until its network is released. IPv4
     /// addresses mapped into IPv6 are the IPv4 addresses.
     pub fn find_by_address(&self, address: IpAddr) -> Option<Sandbox<T>> {
-        self.shared.read_index().owner(address).cloned()
+        self.look(By::Address(address.into()), Sandbox::clone)
     }
 
     /// A life by its own id, in whatever state, as long as it is in the map.
     pub fn find_by_lifecycle(&self, lifecycle_id: &str) -> Option<Sandbox<T>> {
-        self.shared.read_index().life(lifecycle_id).cloned()
+        self.look(By::Lifecycle(lifecycle_id), Sandbox::clone)
     }
 
     /// How many lives run.
@@ -154,12 +156,29 @@ impl<T: Send + Sync + 'static> SandboxMap<T> {
 
     /// All lives there are now, in no order. Later changes don't show in it.
     pub fn snapshot(&self) -> Vec<Sandbox<T>> {
-        self.shared.read_index().lives().cloned().collect()
+        self.look_at_all(Sandbox::clone)
     }
 
     /// All lives that run now, in no order. Later changes don't show in it.
     pub fn running(&self) -> Vec<Sandbox<T>> {
-        self.shared.read_index().running().cloned().collect()
+        self.look_at_running(Sandbox::clone)
+    }
+
+    /// Finds a life and looks at it in its place, which is cheaper than a handle. `look` runs under the
+    /// map's lock: it may copy something.
+    #[inline]
+    pub(crate) fn look<R>(&self, by: By<'_>, look: impl FnOnce(&Sandbox<T>) -> R) -> Option<R> {
+        self.shared.read_index().find(by).map(look)
+    }
+
+    /// As `look`, for all lives.
+    pub(crate) fn look_at_all<R>(&self, look: impl FnMut(&Sandbox<T>) -> R) -> Vec<R> {
+        self.shared.read_index().lives().map(look).collect()
+    }
+
+    /// As `look`, for all that run.
+    pub(crate) fn look_at_running<R>(&self, look: impl FnMut(&Sandbox<T>) -> R) -> Vec<R> {
+        self.shared.read_index().running().map(look).collect()
     }
 
     /// Releases the network of the life that owns `address`, if that is the life `lifecycle_id`; as

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::gate::Gate;
 use crate::kernel::{mount, namespace, remount};
 use crate::sync::lock;
+use crate::trace;
 
 /// Puts the calling namespace thread, which is at home, into the chroot's namespace, and makes it if
 /// there is none yet. `making` is the chroot's own; who holds it waits for nothing.
@@ -49,7 +50,9 @@ pub(super) fn set_attributes(
         *place = Some(namespace);
         Ok(())
     };
-    gate.threads().run(enter, || ())?;
+    // The span of the open is the one that tells of it.
+    let unrecorded = trace::Visit::default();
+    gate.threads().run(enter, || (), unrecorded)?;
     Ok(made)
 }
 
