@@ -27,6 +27,7 @@ mod map_cancel;
 mod map_events;
 mod map_inside;
 mod map_support;
+mod map_taken_back;
 mod map_unsubscribe;
 mod namespace;
 mod overload;
