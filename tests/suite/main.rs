@@ -7,6 +7,7 @@ mod chroot;
 mod chroot_release;
 mod crash;
 mod differential;
+mod doctor;
 mod enter;
 mod escape;
 mod fault;
