@@ -3,7 +3,6 @@
 package capi
 
 // #include "shim.h"
-// #cgo nocallback nsgate_go_hold_preemption
 // #cgo nocallback nsgate_go_place
 import "C"
 
@@ -22,14 +21,6 @@ func start(run *Run, e *Error, begin func(key C.uint64_t, ran *C.uint32_t) C.nsg
 		run.Done(run.ending, nil)
 	}
 	return StatusOK
-}
-
-func holdPreemption(hold bool) {
-	if hold {
-		C.nsgate_go_hold_preemption(1)
-	} else {
-		C.nsgate_go_hold_preemption(0)
-	}
 }
 
 // Place tells whether the calling thread is in a subscriber's callback.

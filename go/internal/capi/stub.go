@@ -62,7 +62,8 @@ func StatusName(status int32) string { return "NSGATE_UNKNOWN" }
 func OpenMailbox() error               { return nil }
 func CloseMailbox()                    {}
 func WhereAmI(subscriber uint64) Place { return 0 }
-func holdPreemption(bool)              {}
+func procPin() int                     { return 0 }
+func procUnpin()                       {}
 func StayAwake(func() bool) bool       { return false }
 
 func GateOpen(options *GateOptions, out *uint64, e *Error) int32      { return e.unsupported() }
