@@ -43,8 +43,9 @@ use crate::kernel::namespace::identify;
 use crate::kernel::served;
 use crate::namespace_thread::Visit;
 use crate::releasable::{Releasable, Running};
-use crate::release::{BeforeRelease, Hook, Kind, MountProof, Ticket};
+use crate::release::{BeforeRelease, Hook, Kind, MountProof, Ticket, queue_taken_along};
 use crate::rundown::Rundown;
+use crate::subscriber::waits;
 
 /// A private view of a volume.
 ///
@@ -177,6 +178,7 @@ impl Chroot {
     pub fn run<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R> {
         let open = self.0.releasable.begin()?;
         let enter = || go_inside(&self.0.gate, &open, &self.0.making);
+        let job = queue_taken_along(waits::taken_along(job));
         self.0.gate.threads().run(enter, job)
     }
 

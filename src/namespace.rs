@@ -18,7 +18,8 @@ use crate::kernel::namespace::NamespaceId;
 use crate::kernel::process::ProcRoot;
 use crate::namespace_thread::Visit;
 use crate::releasable::{Open, Releasable};
-use crate::release::{Kind, Lane, Proof, Reservation, Resource, Ticket};
+use crate::release::{Kind, Lane, Proof, Reservation, Resource, Ticket, queue_taken_along};
+use crate::subscriber::waits;
 
 /// A mount namespace (mount_namespaces(7)), kept alive by a descriptor.
 ///
@@ -182,6 +183,7 @@ impl MountNamespace {
     pub fn run<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R> {
         let open = self.0.releasable.begin()?;
         let enter = || kernel::set(open.as_fd());
+        let job = queue_taken_along(waits::taken_along(job));
         self.0.gate.threads().run(enter, job)
     }
 

@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -41,14 +41,13 @@ struct Pool {
     idle_timeout: Duration,
     state: Mutex<State>,
     wake: Condvar,
-    /// How many visits wait, for threads that look without the lock.
-    waiting: AtomicUsize,
+    /// The last visit's number, for threads that look without the lock.
+    arrived: AtomicU64,
 }
 
 #[derive(Default)]
 struct State {
-    /// Numbered, so that one can be taken back.
-    queue: VecDeque<(u64, Visit)>,
+    queue: VecDeque<Queued>,
     last_number: u64,
     /// Threads that wait for a visit.
     idle: u32,
@@ -57,6 +56,14 @@ struct State {
     /// Threads that exist or are being made.
     threads: u32,
     closed: bool,
+}
+
+struct Queued {
+    /// So that it can be taken back.
+    number: u64,
+    /// A job waits for it, which keeps its own thread meanwhile.
+    is_nested: bool,
+    visit: Visit,
 }
 
 thread_local! {
@@ -78,7 +85,7 @@ impl NamespaceThreads {
             idle_timeout,
             state: Mutex::default(),
             wake: Condvar::new(),
-            waiting: AtomicUsize::new(0),
+            arrived: AtomicU64::new(0),
         }))
     }
 
@@ -107,8 +114,12 @@ impl NamespaceThreads {
         }
         state.last_number += 1;
         let number = state.last_number;
-        state.queue.push_back((number, visit));
-        pool.waiting.store(state.queue.len(), Ordering::Relaxed);
+        state.queue.push_back(Queued {
+            number,
+            is_nested,
+            visit,
+        });
+        pool.arrived.store(number, Ordering::Relaxed);
         if has_idle {
             // Who is awake looks into the queue once more before it sleeps.
             let has_awake = state.awake as usize >= state.queue.len();
@@ -185,8 +196,8 @@ impl NamespaceThreads {
             self.0.wake.notify_all();
             std::mem::take(&mut state.queue)
         };
-        for (_, visit) in queued {
-            refuse(visit, Error::closed("the gate is closed"));
+        for queued in queued {
+            refuse(queued.visit, Error::closed("the gate is closed"));
         }
     }
 }
@@ -206,7 +217,7 @@ fn grow(pool: &Arc<Pool>) -> Result<()> {
     };
     let made = pool.supervisor.spawn("nsgate-visit", body);
     if let Err(error) = &made {
-        retire(pool, error);
+        retire(pool, error, false);
     }
     made
 }
@@ -215,8 +226,8 @@ impl Pool {
     /// Fails with `error` if the visit still waits; otherwise a thread has it, or it was refused.
     fn take_back(&self, number: u64, error: Error) -> Result<()> {
         let mut state = lock(&self.state);
-        let waits = |(waiting, _): &(u64, Visit)| *waiting == number;
-        let Some(place) = state.queue.iter().position(waits) else {
+        let mut queue = state.queue.iter();
+        let Some(place) = queue.position(|queued| queued.number == number) else {
             return Ok(());
         };
         let taken = state.queue.remove(place);
@@ -227,18 +238,30 @@ impl Pool {
     }
 }
 
-/// One thread less, because of an error.
-fn retire(pool: &Pool, error: &Error) {
+/// One thread less, because of an error; `was_made`: one that a visit may count on.
+fn retire(pool: &Pool, error: &Error, was_made: bool) {
     let stranded = {
         let mut state = lock(&pool.state);
         state.threads -= 1;
-        if state.threads > 0 {
-            return;
+        match state.threads {
+            0 => std::mem::take(&mut state.queue),
+            _ if was_made => state.last_nested().into_iter().collect(),
+            _ => return,
         }
-        std::mem::take(&mut state.queue)
     };
-    for (_, visit) in stranded {
-        refuse(visit, error.clone());
+    for queued in stranded {
+        refuse(queued.visit, error.clone());
+    }
+}
+
+impl State {
+    /// Takes out the last nested visit that no idle thread comes for: it would be left to the thread
+    /// of its own caller.
+    fn last_nested(&mut self) -> Option<Queued> {
+        let place = self.queue.iter().rposition(|queued| queued.is_nested)?;
+        (place >= self.idle as usize)
+            .then(|| self.queue.remove(place))
+            .flatten()
     }
 }
 
@@ -246,7 +269,7 @@ fn serve(pool: &Arc<Pool>) {
     INSIDE.set(Arc::as_ptr(pool));
     let arrived = process::unshare_fs().and_then(|()| namespace::set(pool.home.as_fd()));
     if let Err(error) = arrived {
-        retire(pool, &error.with_context("a new namespace thread"));
+        retire(pool, &error.with_context("a new namespace thread"), true);
         return;
     }
     let umask = process::set_umask(0o077);
@@ -278,9 +301,8 @@ fn next(pool: &Pool) -> Option<Visit> {
     let mut state = lock(&pool.state);
     let mut is_awake = true;
     loop {
-        if let Some((_, visit)) = state.queue.pop_front() {
-            pool.waiting.store(state.queue.len(), Ordering::Relaxed);
-            return Some(visit);
+        if let Some(queued) = state.queue.pop_front() {
+            return Some(queued.visit);
         }
         if state.closed {
             state.threads -= 1;
@@ -289,8 +311,9 @@ fn next(pool: &Pool) -> Option<Visit> {
         state.idle += 1;
         if is_awake {
             state.awake += 1;
+            let seen = state.last_number;
             drop(state);
-            is_awake = spin::until(|| pool.waiting.load(Ordering::Relaxed) != 0);
+            is_awake = spin::until(|| pool.arrived.load(Ordering::Relaxed) != seen);
             state = lock(&pool.state);
             state.awake -= 1;
             state.idle -= 1;

@@ -61,6 +61,7 @@ pub(crate) use reservation::Reservation;
 pub(crate) use resource::{BeforeRelease, Hook, Lane, Resource};
 pub use retry::RetryOptions;
 pub use stats::{Histogram, Stats};
+pub(crate) use threads::queue_taken_along;
 pub use unmount::UnmountOptions;
 
 /// A gate's queue of releases. A cheap handle.
@@ -197,7 +198,8 @@ impl ReleaseQueue {
             .shared
             .with(|state| state.cancel(ticket, Instant::now()))?;
         let mut attachments = cancelled.attachments;
-        let hook = attachments.hook.clone();
+        // It was for this release; whoever has the thing again may give it another.
+        let hook = attachments.hook.take();
         let reclaim = attachments.reclaim.take();
         let reservation =
             Reservation::new(self.clone(), cancelled.index, cancelled.ticket, attachments);

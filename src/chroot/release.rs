@@ -63,10 +63,14 @@ impl OpenChroot {
             take_back(&chroot, reservation, resource);
         };
         reservation.set_reclaim(Box::new(reclaim));
+        let extras = Extras {
+            hook: None,
+            before_release: reservation.take_before_release(),
+        };
         OpenChroot {
             tree: Box::new(tree),
             reservation,
-            extras: Mutex::default(),
+            extras: Mutex::new(extras),
         }
     }
 

@@ -107,6 +107,8 @@ impl State {
                 Phase::Announced => {
                     self.conclude(index, Outcome::Abandoned, now);
                     self.slots[index].phase = Phase::Forfeited;
+                    self.forfeited += 1;
+                    self.remains.reserve(self.forfeited);
                 }
                 Phase::Running => {
                     self.totals.in_flight -= 1;

@@ -59,6 +59,11 @@ impl Reservation {
         self.attachments().before_release = Some(step);
     }
 
+    /// The step of a cancelled release.
+    pub(crate) fn take_before_release(&mut self) -> Option<BeforeRelease> {
+        self.attachments().before_release.take()
+    }
+
     /// Says who gets the resource back, with a new reservation, when its release is cancelled. Called
     /// by the cancelling thread, under no lock. Without it a cancelled resource is destroyed.
     pub(crate) fn set_reclaim(&mut self, reclaim: Reclaim) {

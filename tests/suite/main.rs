@@ -2,6 +2,7 @@
 //! that each test can say what every thread, descriptor and mount of the process must be after it.
 #![allow(clippy::disallowed_methods, missing_docs)]
 
+mod child;
 mod chroot;
 mod chroot_release;
 mod crash;
@@ -21,7 +22,9 @@ mod hang;
 mod host;
 mod map;
 mod map_attach;
+mod map_cancel;
 mod map_events;
+mod map_inside;
 mod map_support;
 mod map_unsubscribe;
 mod namespace;
