@@ -8,7 +8,7 @@ help:
 	@echo "make demo    build everything and run the demo"
 	@echo "make test    every test in Rust, C and Go; the last line counts them"
 	@echo "make stress  the same with the long versions of the tests"
-	@echo "make lint    rustfmt, clippy, gofmt, go vet, staticcheck"
+	@echo "make lint    rustfmt, clippy, gofmt, go vet, golangci-lint"
 	@echo "make bench   the measurements, side by side in one run"
 	@echo "make lib     build/libnsgate.a, build/libnsgate.so, build/nsgate.h, and the Go module's copy"
 	@echo "make deps    install the Debian packages that are lacking, or name the command"

@@ -3,6 +3,8 @@ BEGIN {
   FS = "|"
   print "/* Made from include/nsgate.h by ffi-tests/calls.awk. */"
   optional = " options report event ticket destroy user_data changed running lifecycles access modification call_context error "
+  # Optional here, though not everywhere.
+  optional_here = " nsgate_map_find.out nsgate_map_find_by_address.out nsgate_map_find_by_lifecycle.out nsgate_map_snapshot.buffer "
   handles = " nsgate_gate nsgate_job nsgate_namespace nsgate_entered nsgate_chroot nsgate_directory nsgate_map nsgate_sandbox "
 }
 $1 != "nsgate_status" { next }
@@ -13,15 +15,16 @@ $1 != "nsgate_status" { next }
   for (i = 3; i <= NF; i++) {
     split($i, part, "@")
     type = part[1]
+    may_be_null = index(optional, " " part[2] " ") || index(optional_here, " " $2 "." part[2] " ")
     base = type
     gsub(/const |\*| /, "", base)
     place = i - 3
     size = "0"
     if (type ~ /_function$/) {
-      kind = index(optional, " " part[2] " ") ? "OPTIONAL" : "REQUIRED"
+      kind = may_be_null ? "OPTIONAL" : "REQUIRED"
       value = "as_" base
     } else if (type ~ /\*/) {
-      kind = index(optional, " " part[2] " ") ? "OPTIONAL" : "REQUIRED"
+      kind = may_be_null ? "OPTIONAL" : "REQUIRED"
       value = "as_pointer"
       if (base !~ /^(void|char|int|size_t|uint32_t|uint64_t)$/) size = "sizeof(" base ")"
     } else if (index(handles, " " type " ")) {

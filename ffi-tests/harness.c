@@ -82,11 +82,6 @@ nsgate_string string(const char *text) {
 const char *volume_path(void) { return volume_directory; }
 nsgate_string volume(void) { return string(volume_directory); }
 
-nsgate_address address(uint8_t last) {
-  nsgate_address address = {4, {10, 0, 0, last, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}};
-  return address;
-}
-
 bool under_valgrind(void) { return getenv("NSGATE_VALGRIND") != NULL; }
 
 void set_up(void) {

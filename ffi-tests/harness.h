@@ -47,7 +47,8 @@ const char *volume_path(void);
 nsgate_string volume(void);
 nsgate_string string(const char *text);
 nsgate_chroot open_chroot(nsgate_gate gate);
-nsgate_address address(uint8_t last);
+/* 10.0.0.last, for the block that it is written in. */
+#define ADDRESS(last) (&(nsgate_address){4, {10, 0, 0, last}})
 
 /* Everything is slow then: fewer rounds do. */
 bool under_valgrind(void);

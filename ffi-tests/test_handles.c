@@ -20,7 +20,6 @@ union argument {
   nsgate_map as_nsgate_map;
   nsgate_sandbox as_nsgate_sandbox;
   nsgate_string as_nsgate_string;
-  nsgate_address as_nsgate_address;
   int as_int;
   int32_t as_int32_t;
   int64_t as_int64_t;
@@ -97,6 +96,7 @@ static void fill(const struct function *function, union argument *a) {
       uint32_t size = (uint32_t)p->size;
       memcpy(scratch[i], &size, sizeof size);
     }
+    if (strcmp(p->type, "nsgate_address") == 0) memcpy(scratch[i], ADDRESS(9), sizeof(nsgate_address));
     if (p->kind == HANDLE) a[i].id = valid[kind_of(p->type)];
     else if (p->kind == STRING) a[i].as_nsgate_string = NSGATE_STR("name");
     else if (strcmp(p->type, "nsgate_destroy_function") == 0) a[i].as_nsgate_destroy_function = destroy;
@@ -105,7 +105,6 @@ static void fill(const struct function *function, union argument *a) {
     else if (strcmp(p->type, "nsgate_run_function") == 0) a[i].as_nsgate_run_function = run;
     else if (strcmp(p->type, "nsgate_done_function") == 0) a[i].as_nsgate_done_function = done;
     else if (p->kind != SCALAR) a[i].as_pointer = scratch[i];
-    else if (strcmp(p->type, "nsgate_address") == 0) a[i].as_nsgate_address = address(9);
     else if (strcmp(p->type, "size_t") == 0) a[i].as_size_t = CAPACITY;
     else if (strcmp(p->name, "pid") == 0) a[i].as_int32_t = getpid();
   }

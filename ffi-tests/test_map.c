@@ -84,7 +84,7 @@ static uint64_t find_life(nsgate_map map, const char *life) {
   nsgate_status status = nsgate_map_find_by_lifecycle(map, string(life), &sandbox, NULL, &error);
   return found(status, sandbox);
 }
-static uint64_t find_address(nsgate_map map, nsgate_address address) {
+static uint64_t find_address(nsgate_map map, const nsgate_address *address) {
   nsgate_sandbox sandbox = {0};
   nsgate_status status = nsgate_map_find_by_address(map, address, &sandbox, NULL, &error);
   return found(status, sandbox);
@@ -132,40 +132,41 @@ static void addresses(nsgate_gate gate) {
   nsgate_map map = create(gate);
   nsgate_sandbox one = enroll(map, "one", "1", NULL, NULL), two = enroll(map, "two", "2", NULL, NULL), other = {0};
   uint32_t changed = 7;
-  nsgate_address odd = address(1), none = {0, {0}}, family = {10, {0}};
+  nsgate_address odd = *ADDRESS(1), none = {0, {0}}, family = {10, {0}};
+  const nsgate_address mapped = address6(1, true), six = address6(2, false);
   odd.bytes[4] = 1;
-  IS(nsgate_sandbox_assign_network(one, odd, &changed, &error), NSGATE_INVALID_ARGUMENT, "an IPv4 address of five bytes");
-  IS(nsgate_sandbox_assign_network(one, none, &changed, &error), NSGATE_INVALID_ARGUMENT, "no address at all");
-  IS(nsgate_sandbox_assign_network(one, family, &changed, &error), NSGATE_INVALID_ARGUMENT, "a family of another system");
-  IS(nsgate_map_find_by_address(map, odd, &other, NULL, &error), NSGATE_INVALID_ARGUMENT, "which are not looked for, either");
+  IS(nsgate_sandbox_assign_network(one, &odd, &changed, &error), NSGATE_INVALID_ARGUMENT, "an IPv4 address of five bytes");
+  IS(nsgate_sandbox_assign_network(one, &none, &changed, &error), NSGATE_INVALID_ARGUMENT, "no address at all");
+  IS(nsgate_sandbox_assign_network(one, &family, &changed, &error), NSGATE_INVALID_ARGUMENT, "a family of another system");
+  IS(nsgate_map_find_by_address(map, &odd, &other, NULL, &error), NSGATE_INVALID_ARGUMENT, "which are not looked for, either");
   EQUAL(changed, 7, "none of them wrote the output");
-  DOES(nsgate_sandbox_assign_network(one, address(1), &changed, &error), "an address is assigned");
+  DOES(nsgate_sandbox_assign_network(one, ADDRESS(1), &changed, &error), "an address is assigned");
   EQUAL(changed, 1, "which is a change");
-  EQUAL(find_address(map, address(1)), one.id, "by which it is found");
-  EQUAL(find_address(map, address6(1, true)), one.id, "also mapped into IPv6");
-  DOES(nsgate_sandbox_assign_network(one, address6(1, true), &changed, &error), "it is assigned again");
+  EQUAL(find_address(map, ADDRESS(1)), one.id, "by which it is found");
+  EQUAL(find_address(map, &mapped), one.id, "also mapped into IPv6");
+  DOES(nsgate_sandbox_assign_network(one, &mapped, &changed, &error), "it is assigned again");
   EQUAL(changed, 0, "which is none");
-  IS(nsgate_sandbox_assign_network(one, address(2), &changed, &error), NSGATE_INVALID_STATE, "there is one address at most");
-  IS(nsgate_sandbox_assign_network(two, address(1), &changed, &error), NSGATE_ALREADY_EXISTS, "and one owner");
-  DOES(nsgate_sandbox_assign_network(two, address6(2, false), &changed, &error), "an IPv6 address is assigned");
-  EQUAL(find_address(map, address6(2, false)), two.id, "by which it is found");
-  EQUAL(find_address(map, address(2)), 0, "and by no other");
+  IS(nsgate_sandbox_assign_network(one, ADDRESS(2), &changed, &error), NSGATE_INVALID_STATE, "there is one address at most");
+  IS(nsgate_sandbox_assign_network(two, ADDRESS(1), &changed, &error), NSGATE_ALREADY_EXISTS, "and one owner");
+  DOES(nsgate_sandbox_assign_network(two, &six, &changed, &error), "an IPv6 address is assigned");
+  EQUAL(find_address(map, &six), two.id, "by which it is found");
+  EQUAL(find_address(map, ADDRESS(2)), 0, "and by no other");
 
-  IS(nsgate_map_network_released(map, address(1), NSGATE_STR("2"), NULL, &changed, &error), NSGATE_WRONG_LIFECYCLE, "the address of one, the life of another");
-  IS(nsgate_map_network_released(map, address(9), NSGATE_STR("1"), NULL, &changed, &error), NSGATE_WRONG_LIFECYCLE, "an address that never was its own");
-  IS(nsgate_map_network_released(map, address(9), NSGATE_STR("9"), NULL, &changed, &error), NSGATE_NOT_FOUND, "a life that there is not");
-  EQUAL(find_address(map, address(1)), one.id, "none of them released anything");
-  DOES(nsgate_map_network_released(map, address(1), NSGATE_STR("1"), NULL, &changed, &error), "both name one life");
+  IS(nsgate_map_network_released(map, ADDRESS(1), NSGATE_STR("2"), NULL, &changed, &error), NSGATE_WRONG_LIFECYCLE, "the address of one, the life of another");
+  IS(nsgate_map_network_released(map, ADDRESS(9), NSGATE_STR("1"), NULL, &changed, &error), NSGATE_WRONG_LIFECYCLE, "an address that never was its own");
+  IS(nsgate_map_network_released(map, ADDRESS(9), NSGATE_STR("9"), NULL, &changed, &error), NSGATE_NOT_FOUND, "a life that there is not");
+  EQUAL(find_address(map, ADDRESS(1)), one.id, "none of them released anything");
+  DOES(nsgate_map_network_released(map, ADDRESS(1), NSGATE_STR("1"), NULL, &changed, &error), "both name one life");
   EQUAL(changed, 1, "which is a change");
-  EQUAL(find_address(map, address(1)), 0, "the address is free");
-  DOES(nsgate_map_network_released(map, address(1), NSGATE_STR("1"), NULL, &changed, &error), "again");
+  EQUAL(find_address(map, ADDRESS(1)), 0, "the address is free");
+  DOES(nsgate_map_network_released(map, ADDRESS(1), NSGATE_STR("1"), NULL, &changed, &error), "again");
   EQUAL(changed, 0, "which is none");
-  IS(nsgate_sandbox_assign_network(one, address(3), &changed, &error), NSGATE_INVALID_STATE, "what was released gets no other");
+  IS(nsgate_sandbox_assign_network(one, ADDRESS(3), &changed, &error), NSGATE_INVALID_STATE, "what was released gets no other");
 
   nsgate_sandbox successor = enroll(map, "one", "3", NULL, NULL);
-  DOES(nsgate_sandbox_assign_network(successor, address(1), &changed, &error), "a successor gets the address");
-  IS(nsgate_map_network_released(map, address(1), NSGATE_STR("1"), NULL, &changed, &error), NSGATE_WRONG_LIFECYCLE, "its predecessor's clean-up comes late");
-  EQUAL(find_address(map, address(1)), successor.id, "and does not reach it");
+  DOES(nsgate_sandbox_assign_network(successor, ADDRESS(1), &changed, &error), "a successor gets the address");
+  IS(nsgate_map_network_released(map, ADDRESS(1), NSGATE_STR("1"), NULL, &changed, &error), NSGATE_WRONG_LIFECYCLE, "its predecessor's clean-up comes late");
+  EQUAL(find_address(map, ADDRESS(1)), successor.id, "and does not reach it");
   end(one);
   end(two);
   end(successor);
@@ -183,14 +184,14 @@ static void snapshots(nsgate_gate gate) {
     all[i] = enroll(map, "s", life, &all[i], NULL);
   }
   DOES(nsgate_sandbox_mark_running(all[2], NULL, NULL, &error), "one runs");
-  DOES(nsgate_map_snapshot(map, NSGATE_SNAPSHOT_ALL, NULL, 0, &count, &error), "all are counted");
+  DOES(nsgate_map_snapshot(map, NSGATE_SNAPSHOT_ALL, NULL, NULL, 0, &count, &error), "all are counted");
   EQUAL(count, 4, "four");
   memset(buffer, 0, sizeof buffer);
-  DOES(nsgate_map_snapshot(map, NSGATE_SNAPSHOT_ALL, buffer, 3, &count, &error), "into a short buffer");
+  DOES(nsgate_map_snapshot(map, NSGATE_SNAPSHOT_ALL, buffer, NULL, 3, &count, &error), "into a short buffer");
   EQUAL(count, 4, "go how many there are");
   CHECK(buffer[2].id != 0 && buffer[3].id == 0, "and those that fit");
   for (int i = 0; i < 3; i++) DOES(nsgate_sandbox_free(buffer[i], &error), "each a reference, freed");
-  DOES(nsgate_map_snapshot(map, NSGATE_SNAPSHOT_RUNNING, buffer, 8, &count, &error), "those that run");
+  DOES(nsgate_map_snapshot(map, NSGATE_SNAPSHOT_RUNNING, buffer, NULL, 8, &count, &error), "those that run");
   CHECK(count == 1 && buffer[0].id == all[2].id, "are one");
   void *user_data = NULL;
   DOES(nsgate_sandbox_user_data(buffer[0], &user_data, &error), "with its user data");
@@ -200,10 +201,57 @@ static void snapshots(nsgate_gate gate) {
   DOES(nsgate_map_find(map, NSGATE_STR("s"), &buffer[0], &user_data, &error), "a look-up");
   CHECK(user_data == &all[2], "gives it, too");
   DOES(nsgate_sandbox_free(buffer[0], &error), "it is freed");
-  IS(nsgate_map_snapshot(map, 2, buffer, 8, &count, &error), NSGATE_INVALID_ARGUMENT, "there is no other kind");
-  IS(nsgate_map_snapshot(map, NSGATE_SNAPSHOT_ALL, buffer, SIZE_MAX, &count, &error), NSGATE_INVALID_ARGUMENT, "nor a buffer as large as everything");
+  void *data[4] = {NULL};
+  DOES(nsgate_map_snapshot(map, NSGATE_SNAPSHOT_RUNNING, buffer, data, 4, &count, &error), "the user data of those that run, beside them");
+  CHECK(count == 1 && buffer[0].id == all[2].id && data[0] == &all[2] && data[1] == NULL, "is the one's");
+  DOES(nsgate_sandbox_free(buffer[0], &error), "it is freed");
+  DOES(nsgate_map_snapshot(map, NSGATE_SNAPSHOT_ALL, NULL, data, 3, &count, &error), "user data alone, into a short buffer");
+  CHECK(count == 4 && data[0] != NULL && data[2] != NULL && data[3] == NULL, "go those that fit");
+  DOES(nsgate_map_snapshot(map, NSGATE_SNAPSHOT_ALL, NULL, data, 4, &count, &error), "all of it");
+  for (int i = 0; i < 4; i++) {
+    int times = 0;
+    for (int j = 0; j < 4; j++) times += data[j] == &all[i];
+    EQUAL(times, 1, "has each once");
+  }
+  IS(nsgate_map_snapshot(map, NSGATE_SNAPSHOT_ALL, NULL, NULL, 4, &count, &error), NSGATE_INVALID_ARGUMENT, "a capacity of nothing");
+  IS(nsgate_map_snapshot(map, NSGATE_SNAPSHOT_ALL, NULL, data, SIZE_MAX, &count, &error), NSGATE_INVALID_ARGUMENT, "more than there can be");
+  IS(nsgate_map_snapshot(map, 2, buffer, NULL, 8, &count, &error), NSGATE_INVALID_ARGUMENT, "there is no other kind");
+  IS(nsgate_map_snapshot(map, NSGATE_SNAPSHOT_ALL, buffer, NULL, SIZE_MAX, &count, &error), NSGATE_INVALID_ARGUMENT, "nor a buffer as large as everything");
   DOES(nsgate_map_count(map, NULL, NULL, &error), "either count may be NULL");
   for (int i = 0; i < 4; i++) end(all[i]);
+  DOES(nsgate_map_free(map, &error), "the map is freed");
+}
+
+/* A look-up may ask only for the user data, or for nothing; then it makes no reference. */
+static void looks(nsgate_gate gate) {
+  nsgate_map map = create(gate);
+  struct counter counter = {0};
+  nsgate_sandbox life = enroll(map, "s", "l", &counter, count_destroyed);
+  DOES(nsgate_sandbox_assign_network(life, ADDRESS(1), NULL, &error), "it has an address");
+  DOES(nsgate_sandbox_mark_running(life, NULL, NULL, &error), "it runs");
+  void *data = NULL;
+  DOES(nsgate_map_find(map, NSGATE_STR("s"), NULL, &data, &error), "found by its sandbox id");
+  CHECK(data == &counter, "its user data");
+  data = NULL;
+  DOES(nsgate_map_find_by_address(map, ADDRESS(1), NULL, &data, &error), "by its address");
+  CHECK(data == &counter, "its user data");
+  data = NULL;
+  DOES(nsgate_map_find_by_lifecycle(map, NSGATE_STR("l"), NULL, &data, &error), "by its own id");
+  CHECK(data == &counter, "its user data");
+  DOES(nsgate_map_find(map, NSGATE_STR("s"), NULL, NULL, &error), "only whether it runs");
+  data = &life;
+  IS(nsgate_map_find(map, NSGATE_STR("t"), NULL, &data, &error), NSGATE_NOT_FOUND, "another");
+  IS(nsgate_map_find_by_address(map, ADDRESS(2), NULL, &data, &error), NSGATE_NOT_FOUND, "another address");
+  CHECK(strstr(error.message, "10.0.0.2") != NULL, "%s", error.message);
+  IS(nsgate_map_find_by_lifecycle(map, NSGATE_STR("m"), NULL, &data, &error), NSGATE_NOT_FOUND, "another life");
+  CHECK(data == &life, "nothing was written");
+  DOES(nsgate_sandbox_mark_stopped(life, NULL, NULL, &error), "it stops");
+  IS(nsgate_map_find(map, NSGATE_STR("s"), NULL, &data, &error), NSGATE_NOT_FOUND, "it does not run any more");
+  DOES(nsgate_sandbox_network_released(life, NULL, NULL, &error), "its network is released");
+  IS(nsgate_map_find_by_address(map, ADDRESS(1), NULL, &data, &error), NSGATE_NOT_FOUND, "the address is nobody's");
+  EQUAL(get(&counter.destroyed), 0, "the first reference keeps it");
+  DOES(nsgate_sandbox_free(life, &error), "which is freed");
+  EQUAL(get(&counter.destroyed), 1, "no look-up made another");
   DOES(nsgate_map_free(map, &error), "the map is freed");
 }
 
@@ -251,7 +299,7 @@ static void freed(nsgate_gate gate) {
   IS(nsgate_map_free(map, &error), NSGATE_INVALID_HANDLE, "it is freed once");
   IS(nsgate_map_count(map, &count, NULL, &error), NSGATE_INVALID_HANDLE, "and can not be asked");
   IS(nsgate_sandbox_mark_running(kept, NULL, &changed, &error), NSGATE_CLOSED, "a life that is referred to is closed");
-  IS(nsgate_sandbox_assign_network(kept, address(1), &changed, &error), NSGATE_CLOSED, "for every change");
+  IS(nsgate_sandbox_assign_network(kept, ADDRESS(1), &changed, &error), NSGATE_CLOSED, "for every change");
   EQUAL(changed, 7, "which writes no output");
   void *user_data = NULL;
   DOES(nsgate_sandbox_user_data(kept, &user_data, &error), "but can be read");
@@ -266,6 +314,7 @@ void test_map(void) {
   registering(gate);
   lives(gate);
   addresses(gate);
+  looks(gate);
   snapshots(gate);
   idleness(gate);
   freed(gate);

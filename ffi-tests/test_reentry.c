@@ -70,7 +70,7 @@ static nsgate_status call_everything(void *user_data, nsgate_sandbox sandbox, vo
     is[WAIT_IDLE] = nsgate_map_wait_idle(r->map, NSGATE_NO_DEADLINE, NULL);
     is[STATS] = nsgate_map_subscriber_stats(r->map, r->subscription, &stats, NULL);
     is[FENCE] = nsgate_gate_fence(r->gate, LONG_TIME, NULL);
-    is[SNAPSHOT] = nsgate_map_snapshot(r->map, NSGATE_SNAPSHOT_ALL, NULL, 0, &count, NULL);
+    is[SNAPSHOT] = nsgate_map_snapshot(r->map, NSGATE_SNAPSHOT_ALL, NULL, NULL, 0, &count, NULL);
     is[RETAIN] = nsgate_sandbox_retain(sandbox, NULL);
   }
   add(&r->counter.calls, 1);

@@ -39,7 +39,7 @@ static void is(nsgate_sandbox sandbox, uint32_t state, uint32_t network, const c
 static void states(nsgate_map map) {
   nsgate_sandbox sandbox = enroll(map, "whole", NULL);
   is(sandbox, NSGATE_SANDBOX_REGISTERED, NSGATE_NETWORK_NONE, "new");
-  DOES(nsgate_sandbox_assign_network(sandbox, address(1), NULL, &error), "it gets an address");
+  DOES(nsgate_sandbox_assign_network(sandbox, ADDRESS(1), NULL, &error), "it gets an address");
   change(sandbox, RUNNING, 1, "new");
   change(sandbox, RUNNING, 0, "again");
   is(sandbox, NSGATE_SANDBOX_RUNNING, NSGATE_NETWORK_ASSIGNED, "running");
@@ -59,7 +59,7 @@ static void states(nsgate_map map) {
   nsgate_sandbox_details details;
   details.size = sizeof details;
   DOES(nsgate_sandbox_info(sandbox, &details, &error), "it is looked at");
-  CHECK(details.address.family == 4 && memcmp(details.address.bytes, address(1).bytes, 16) == 0, "and still has its address");
+  CHECK(details.address.family == 4 && memcmp(details.address.bytes, ADDRESS(1)->bytes, 16) == 0, "and still has its address");
   CHECK(strcmp(details.sandbox_id, "s") == 0 && strcmp(details.lifecycle_id, "whole") == 0, "and its ids");
   DOES(nsgate_sandbox_free(sandbox, &error), "it is freed");
   IS(nsgate_sandbox_mark_stopped(sandbox, NULL, NULL, &error), NSGATE_INVALID_HANDLE, "and its handle has ended");

@@ -1,6 +1,6 @@
-//go:build linux && cgo && !race
+//go:build linux && cgo && !race && !asan && !nsgate_gcdebug
 
-// The race detector allocates by itself, so this is not built with it.
+// Sanitizers and collections allocate by themselves, so this is not built with them.
 
 package nsgate_test
 

@@ -1033,6 +1033,12 @@ nsgate_status nsgate_chroot_before_release(nsgate_chroot chroot,
 nsgate_status nsgate_chroot_release(nsgate_chroot chroot, uint64_t *ticket, nsgate_error *error);
 
 /**
+ * Gives the ticket of the chroot's release, whoever asked for that: the sandbox it is attached to,
+ * perhaps. 0 while it is open.
+ */
+nsgate_status nsgate_chroot_ticket(nsgate_chroot chroot, uint64_t *out, nsgate_error *error);
+
+/**
  * Takes a release back that no worker has begun: the chroot is open again.
  *
  * Errors: NSGATE_INVALID_STATE once it has begun, or when nothing was released.
@@ -1427,8 +1433,9 @@ nsgate_status nsgate_map_register(nsgate_map map,
 /**
  * Finds the running life of a sandbox: of several the one that began to run last.
  *
- * Ownership: the handle is one reference, freed by nsgate_sandbox_free. user_data may be NULL; what it
- * gets is the sandbox's, valid as long as the reference.
+ * Ownership: the handle is one reference, freed by nsgate_sandbox_free. Either output may be NULL. What
+ * user_data gets is the sandbox's, valid as long as the reference; where out is NULL no reference is
+ * made, which is far cheaper, and the caller has to know how long user_data is valid.
  * Errors: NSGATE_NOT_FOUND.
  */
 nsgate_status nsgate_map_find(nsgate_map map,
@@ -1443,7 +1450,7 @@ nsgate_status nsgate_map_find(nsgate_map map,
  * Ownership, errors: as nsgate_map_find.
  */
 nsgate_status nsgate_map_find_by_address(nsgate_map map,
-                                         nsgate_address address,
+                                         const nsgate_address *address,
                                          nsgate_sandbox *out,
                                          void **user_data,
                                          nsgate_error *error);
@@ -1474,12 +1481,15 @@ nsgate_status nsgate_map_count(nsgate_map map,
  *
  * which: NSGATE_SNAPSHOT_ALL or NSGATE_SNAPSHOT_RUNNING.
  *
- * Ownership: buffer takes as many as fit, each one reference, freed by nsgate_sandbox_free; it may be
- * NULL with a capacity of 0. count is how many there are.
+ * Ownership: buffer takes as many as fit, each one reference, freed by nsgate_sandbox_free; user_data
+ * takes those of the same lives. Both have the capacity; either may be NULL, and both with a capacity of
+ * 0. Where buffer is NULL no references are made, and the caller has to know how long the user data are
+ * valid. count is how many lives there are.
  */
 nsgate_status nsgate_map_snapshot(nsgate_map map,
                                   uint32_t which,
                                   nsgate_sandbox *buffer,
+                                  void **user_data,
                                   size_t capacity,
                                   size_t *count,
                                   nsgate_error *error);
@@ -1494,7 +1504,7 @@ nsgate_status nsgate_map_snapshot(nsgate_map map,
  * such life; NSGATE_WOULD_DEADLOCK.
  */
 nsgate_status nsgate_map_network_released(nsgate_map map,
-                                          nsgate_address address,
+                                          const nsgate_address *address,
                                           nsgate_string lifecycle_id,
                                           void *call_context,
                                           uint32_t *changed,
@@ -1566,7 +1576,7 @@ typedef struct nsgate_sandbox_details {
  * has another, or its network is released; NSGATE_CLOSED when the map is closed.
  */
 nsgate_status nsgate_sandbox_assign_network(nsgate_sandbox sandbox,
-                                            nsgate_address address,
+                                            const nsgate_address *address,
                                             uint32_t *changed,
                                             nsgate_error *error);
 

@@ -220,6 +220,13 @@ impl Chroot {
         self.0.releasable.release()
     }
 
+    /// The ticket of its release, whoever asked for that: a sandbox, perhaps. None while it is open.
+    pub fn ticket(&self) -> Option<Ticket> {
+        // Read first: cancelling changes the ticket before it opens the chroot again.
+        let ticket = self.0.releasable.ticket();
+        self.is_closed().then_some(ticket)
+    }
+
     /// Whether it was released.
     pub fn is_closed(&self) -> bool {
         self.0.releasable.is_closed()

@@ -28,6 +28,7 @@ pub(crate) use life::WeakSandbox;
 pub use life::{Network, Sandbox, State};
 pub use observer::Subscriber;
 
+pub(crate) use index::By;
 use index::Index;
 pub(crate) use observer::Observer;
 use observer::Plain;
@@ -128,18 +129,18 @@ impl<T: Send + Sync + 'static> SandboxMap<T> {
 
     /// The running life of a sandbox: of several the one that began to run last.
     pub fn find(&self, sandbox_id: &str) -> Option<Sandbox<T>> {
-        self.shared.read_index().live(sandbox_id).cloned()
+        self.look(By::Sandbox(sandbox_id), Sandbox::clone)
     }
 
     /// The life that owns an address: from `assign_network` until its network is released. IPv4
     /// addresses mapped into IPv6 are the IPv4 addresses.
     pub fn find_by_address(&self, address: IpAddr) -> Option<Sandbox<T>> {
-        self.shared.read_index().owner(address).cloned()
+        self.look(By::Address(address.into()), Sandbox::clone)
     }
 
     /// A life by its own id, in whatever state, as long as it is in the map.
     pub fn find_by_lifecycle(&self, lifecycle_id: &str) -> Option<Sandbox<T>> {
-        self.shared.read_index().life(lifecycle_id).cloned()
+        self.look(By::Lifecycle(lifecycle_id), Sandbox::clone)
     }
 
     /// How many lives run.
@@ -154,12 +155,29 @@ impl<T: Send + Sync + 'static> SandboxMap<T> {
 
     /// All lives there are now, in no order. Later changes don't show in it.
     pub fn snapshot(&self) -> Vec<Sandbox<T>> {
-        self.shared.read_index().lives().cloned().collect()
+        self.look_at_all(Sandbox::clone)
     }
 
     /// All lives that run now, in no order. Later changes don't show in it.
     pub fn running(&self) -> Vec<Sandbox<T>> {
-        self.shared.read_index().running().cloned().collect()
+        self.look_at_running(Sandbox::clone)
+    }
+
+    /// Finds a life and looks at it in its place, which is cheaper than a handle. `look` runs under the
+    /// map's lock: it may copy something.
+    #[inline]
+    pub(crate) fn look<R>(&self, by: By<'_>, look: impl FnOnce(&Sandbox<T>) -> R) -> Option<R> {
+        self.shared.read_index().find(by).map(look)
+    }
+
+    /// As `look`, for all lives.
+    pub(crate) fn look_at_all<R>(&self, look: impl FnMut(&Sandbox<T>) -> R) -> Vec<R> {
+        self.shared.read_index().lives().map(look).collect()
+    }
+
+    /// As `look`, for all that run.
+    pub(crate) fn look_at_running<R>(&self, look: impl FnMut(&Sandbox<T>) -> R) -> Vec<R> {
+        self.shared.read_index().running().map(look).collect()
     }
 
     /// Releases the network of the life that owns `address`, if that is the life `lifecycle_id`; as

@@ -216,10 +216,11 @@ static uint64_t subscribe(nsgate_map map, const char *name, nsgate_subscriber su
 
 static void start(nsgate_map map, struct tenant *tenant) {
   char id[32], life[32];
+  const nsgate_address address = address_of(tenant->number);
   snprintf(id, sizeof id, "sandbox-%02d", tenant->number);
   snprintf(life, sizeof life, "life-%02d", tenant->number);
   expect(nsgate_map_register(map, view(id), view(life), tenant, NULL, &tenant->sandbox, &error), id);
-  expect(nsgate_sandbox_assign_network(tenant->sandbox, address_of(tenant->number), NULL, &error), id);
+  expect(nsgate_sandbox_assign_network(tenant->sandbox, &address, NULL, &error), id);
   expect(nsgate_sandbox_mark_running(tenant->sandbox, NULL, NULL, &error), id);
 }
 
@@ -260,7 +261,8 @@ static void serve(nsgate_gate gate, nsgate_map map, int number) {
   void *user_data;
   struct tenant *tenant;
   int volume;
-  expect(nsgate_map_find_by_address(map, address_of(number), &sandbox, &user_data, &error), "finding the sandbox");
+  const nsgate_address address = address_of(number);
+  expect(nsgate_map_find_by_address(map, &address, &sandbox, &user_data, &error), "finding the sandbox");
   tenant = user_data;
   for (volume = 0; volume < VOLUMES; volume++) {
     nsgate_chroot *chroot = &tenant->chroots[volume];

@@ -20,7 +20,7 @@ use super::namespace::{done, job, nsgate_done_function, nsgate_namespace_id, nsg
 use super::status::{nsgate_error, nsgate_status};
 use super::string::{nsgate_string, path};
 use super::structs::{self, Extensible};
-use crate::{Chroot, ChrootOptions, Propagation, Result};
+use crate::{Chroot, ChrootOptions, Propagation, Result, Ticket};
 
 /// Refuse all changes (EROFS).
 pub const NSGATE_CHROOT_READ_ONLY: u32 = 1;
@@ -197,6 +197,21 @@ pub unsafe extern "C" fn nsgate_chroot_release(
     entry!(error, {
         let out = Out::optional(ticket);
         out.write(chroot.get()?.release()?.as_raw());
+        Ok(())
+    })
+}
+
+/// Gives the ticket of the chroot's release, whoever asked for that: the sandbox it is attached to,
+/// perhaps. 0 while it is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsgate_chroot_ticket(
+    chroot: nsgate_chroot,
+    out: *mut u64,
+    error: *mut nsgate_error,
+) -> nsgate_status {
+    entry!(error, {
+        let out = Out::new(out)?;
+        out.write(chroot.get()?.ticket().map_or(0, Ticket::as_raw));
         Ok(())
     })
 }

@@ -27,6 +27,14 @@ pub(super) unsafe fn run(
     let Err(failure) = caught(body).and_then(|answer| answer) else {
         return NSGATE_OK;
     };
+    // SAFETY: the caller's promise.
+    unsafe { fail(error, failure) }
+}
+
+/// # Safety
+/// `error` is NULL or can be written.
+#[cold]
+unsafe fn fail(error: *mut nsgate_error, failure: Error) -> nsgate_status {
     if !error.is_null() {
         // SAFETY: the caller's promise; unaligned, because nothing is said about that.
         unsafe { error.write_unaligned(nsgate_error::from(&failure)) };

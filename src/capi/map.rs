@@ -15,6 +15,7 @@ use super::life::{self, Value};
 use super::status::{nsgate_error, nsgate_status};
 use super::string::{name, nsgate_string};
 use super::time::deadline;
+use crate::sandbox::By;
 use crate::{Error, Result, Sandbox, SandboxMap, Status};
 
 /// For nsgate_map_snapshot: all lives.
@@ -91,24 +92,49 @@ pub unsafe extern "C" fn nsgate_map_register(
     })
 }
 
-/// A sandbox that was found, as C gets it.
-fn found(
-    sandbox: Option<Sandbox<Value>>,
-    what: std::fmt::Arguments<'_>,
-    out: Out<nsgate_sandbox>,
-    user_data: Out<*mut c_void>,
+/// Finds a life and hands out what is asked for.
+///
+/// # Safety
+/// `out` and `user_data` are NULL or can be written.
+#[inline(always)]
+unsafe fn find(
+    map: nsgate_map,
+    by: By<'_>,
+    out: *mut nsgate_sandbox,
+    user_data: *mut *mut c_void,
 ) -> Result<()> {
-    let sandbox = sandbox.ok_or_else(|| Error::new(Status::NotFound, what.to_string()))?;
-    let data = sandbox.value().user_data();
-    out.write(life::give(sandbox)?);
+    // SAFETY: the caller's promise.
+    let (wants_handle, out, user_data) =
+        unsafe { (!out.is_null(), Out::optional(out), Out::optional(user_data)) };
+    let map = map.get()?;
+    let data = if wants_handle {
+        let sandbox = map.0.look(by, Sandbox::clone).ok_or_else(|| lacking(by))?;
+        let data = sandbox.value().user_data();
+        out.write(life::give(sandbox)?);
+        data
+    } else {
+        let data = map.0.look(by, |sandbox| sandbox.value().user_data());
+        data.ok_or_else(|| lacking(by))?
+    };
     user_data.write(data);
     Ok(())
 }
 
+#[cold]
+fn lacking(by: By<'_>) -> Error {
+    let message = match by {
+        By::Sandbox(id) => format!("no life of sandbox {id} runs"),
+        By::Address(address) => format!("no life owns {address}"),
+        By::Lifecycle(id) => format!("no life {id} is in the map"),
+    };
+    Error::new(Status::NotFound, message)
+}
+
 /// Finds the running life of a sandbox: of several the one that began to run last.
 ///
-/// Ownership: the handle is one reference, freed by nsgate_sandbox_free. user_data may be NULL; what it
-/// gets is the sandbox's, valid as long as the reference.
+/// Ownership: the handle is one reference, freed by nsgate_sandbox_free. Either output may be NULL. What
+/// user_data gets is the sandbox's, valid as long as the reference; where out is NULL no reference is
+/// made, which is far cheaper, and the caller has to know how long user_data is valid.
 /// Errors: NSGATE_NOT_FOUND.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_map_find(
@@ -119,11 +145,7 @@ pub unsafe extern "C" fn nsgate_map_find(
     error: *mut nsgate_error,
 ) -> nsgate_status {
     entry!(error, {
-        let (out, user_data) = (Out::new(out)?, Out::optional(user_data));
-        let id = name(sandbox_id)?;
-        let sandbox = map.get()?.0.find(id);
-        let what = format_args!("no life of sandbox {id} runs");
-        found(sandbox, what, out, user_data)
+        find(map, By::Sandbox(name(sandbox_id)?), out, user_data)
     })
 }
 
@@ -133,17 +155,18 @@ pub unsafe extern "C" fn nsgate_map_find(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_map_find_by_address(
     map: nsgate_map,
-    address: nsgate_address,
+    address: *const nsgate_address,
     out: *mut nsgate_sandbox,
     user_data: *mut *mut c_void,
     error: *mut nsgate_error,
 ) -> nsgate_status {
     entry!(error, {
-        let (out, user_data) = (Out::new(out)?, Out::optional(user_data));
-        let address = address.read()?;
-        let sandbox = map.get()?.0.find_by_address(address);
-        let what = format_args!("no life owns {address}");
-        found(sandbox, what, out, user_data)
+        find(
+            map,
+            By::Address(nsgate_address::read(address)?.into()),
+            out,
+            user_data,
+        )
     })
 }
 
@@ -159,11 +182,7 @@ pub unsafe extern "C" fn nsgate_map_find_by_lifecycle(
     error: *mut nsgate_error,
 ) -> nsgate_status {
     entry!(error, {
-        let (out, user_data) = (Out::new(out)?, Out::optional(user_data));
-        let id = name(lifecycle_id)?;
-        let sandbox = map.get()?.0.find_by_lifecycle(id);
-        let what = format_args!("no life {id} is in the map");
-        found(sandbox, what, out, user_data)
+        find(map, By::Lifecycle(name(lifecycle_id)?), out, user_data)
     })
 }
 
@@ -186,36 +205,59 @@ pub unsafe extern "C" fn nsgate_map_count(
     })
 }
 
+/// Something of each life of a kind of snapshot.
+fn collect<R>(map: &Map, which: u32, look: impl FnMut(&Sandbox<Value>) -> R) -> Result<Vec<R>> {
+    match which {
+        NSGATE_SNAPSHOT_ALL => Ok(map.0.look_at_all(look)),
+        NSGATE_SNAPSHOT_RUNNING => Ok(map.0.look_at_running(look)),
+        _ => Err(Error::new(
+            Status::InvalidArgument,
+            format!("{which} is no kind of snapshot"),
+        )),
+    }
+}
+
 /// Lists the lives there are now, in no order.
 ///
 /// which: NSGATE_SNAPSHOT_ALL or NSGATE_SNAPSHOT_RUNNING.
 ///
-/// Ownership: buffer takes as many as fit, each one reference, freed by nsgate_sandbox_free; it may be
-/// NULL with a capacity of 0. count is how many there are.
+/// Ownership: buffer takes as many as fit, each one reference, freed by nsgate_sandbox_free; user_data
+/// takes those of the same lives. Both have the capacity; either may be NULL, and both with a capacity of
+/// 0. Where buffer is NULL no references are made, and the caller has to know how long the user data are
+/// valid. count is how many lives there are.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_map_snapshot(
     map: nsgate_map,
     which: u32,
     buffer: *mut nsgate_sandbox,
+    user_data: *mut *mut c_void,
     capacity: usize,
     count: *mut usize,
     error: *mut nsgate_error,
 ) -> nsgate_status {
     entry!(error, {
-        let buffer = OutArray::new(buffer, capacity)?;
         let count = Out::new(count)?;
         let map = map.get()?;
-        let sandboxes = match which {
-            NSGATE_SNAPSHOT_ALL => map.0.snapshot(),
-            NSGATE_SNAPSHOT_RUNNING => map.0.running(),
-            _ => {
-                let message = format!("{which} is no kind of snapshot");
-                return Err(Error::new(Status::InvalidArgument, message));
-            }
-        };
+        if buffer.is_null() {
+            let user_data = OutArray::new(user_data, capacity)?;
+            let data = collect(&map, which, |sandbox| sandbox.value().user_data())?;
+            count.write(data.len());
+            user_data.write(data);
+            return Ok(());
+        }
+        let buffer = OutArray::new(buffer, capacity)?;
+        let user_data = OutArray::new(user_data, if user_data.is_null() { 0 } else { capacity })?;
+        let sandboxes = collect(&map, which, Sandbox::clone)?;
         count.write(sandboxes.len());
-        let wanted = sandboxes.into_iter().take(buffer.capacity());
-        buffer.write(wanted.filter_map(|sandbox| life::give(sandbox).ok()));
+        let wanted = sandboxes.into_iter().take(capacity);
+        let (handles, data): (Vec<_>, Vec<_>) = wanted
+            .filter_map(|sandbox| {
+                let data = sandbox.value().user_data();
+                Some((life::give(sandbox).ok()?, data))
+            })
+            .unzip();
+        buffer.write(handles);
+        user_data.write(data);
         Ok(())
     })
 }
@@ -230,7 +272,7 @@ pub unsafe extern "C" fn nsgate_map_snapshot(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_map_network_released(
     map: nsgate_map,
-    address: nsgate_address,
+    address: *const nsgate_address,
     lifecycle_id: nsgate_string,
     call_context: *mut c_void,
     changed: *mut u32,
@@ -238,7 +280,7 @@ pub unsafe extern "C" fn nsgate_map_network_released(
 ) -> nsgate_status {
     entry!(error, {
         let out = Out::optional(changed);
-        let address = address.read()?;
+        let address = nsgate_address::read(address)?;
         let id = name(lifecycle_id)?;
         let context = call_context as usize;
         let map = map.get()?;

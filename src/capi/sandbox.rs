@@ -68,13 +68,13 @@ unsafe impl Extensible for nsgate_sandbox_details {}
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_sandbox_assign_network(
     sandbox: nsgate_sandbox,
-    address: nsgate_address,
+    address: *const nsgate_address,
     changed: *mut u32,
     error: *mut nsgate_error,
 ) -> nsgate_status {
     entry!(error, {
         let out = Out::optional(changed);
-        let address = address.read()?;
+        let address = nsgate_address::read(address)?;
         let changed = life::get(sandbox)?.assign_network(address)?;
         out.write(changed.into());
         Ok(())

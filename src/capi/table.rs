@@ -137,6 +137,7 @@ impl<T: Send + Sync + 'static> Table<T> {
         Some(index)
     }
 
+    #[cold]
     fn remove(&self, slot: &Slot<T>, index: u32) {
         // SAFETY: called once per life, by the last to leave a closed slot: nobody else is in it.
         let value = unsafe { (*slot.value.get()).assume_init_read() };
@@ -209,6 +210,7 @@ impl<T: Send + Sync> Deref for Held<T> {
 }
 
 impl<T: Send + Sync> Drop for Held<T> {
+    #[inline]
     fn drop(&mut self) {
         if self.slot.word.leave() == Left::Last {
             self.table.remove(self.slot, self.index);

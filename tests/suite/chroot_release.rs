@@ -32,7 +32,9 @@ fn a_release_waits_for_running_operations_and_refuses_new_ones() {
                 .unwrap();
         });
         inside.wait();
+        assert_eq!(chroot.ticket(), None);
         let ticket = chroot.release().unwrap();
+        assert_eq!(chroot.ticket(), Some(ticket));
         assert_eq!(chroot.stat("/").unwrap_err().status(), Status::Closed);
         assert_eq!(chroot.release().unwrap_err().status(), Status::Closed);
         let early = gate

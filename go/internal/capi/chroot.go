@@ -9,6 +9,8 @@ package capi
 // #cgo nocallback nsgate_chroot_release
 // #cgo noescape nsgate_chroot_is_closed
 // #cgo nocallback nsgate_chroot_is_closed
+// #cgo noescape nsgate_chroot_ticket
+// #cgo nocallback nsgate_chroot_ticket
 import "C"
 
 import "unsafe"
@@ -61,6 +63,11 @@ func ChrootBeforeRelease(id uint64, function func() int32, e *Error) int32 {
 // ChrootRelease hands the chroot over for release.
 func ChrootRelease(id uint64, ticket *uint64, e *Error) int32 {
 	return e.answer(C.nsgate_chroot_release(chroot(id), (*C.uint64_t)(ticket), e.c()))
+}
+
+// ChrootTicket gives the ticket of the chroot's release, 0 while it is open.
+func ChrootTicket(id uint64, out *uint64, e *Error) int32 {
+	return e.answer(C.nsgate_chroot_ticket(chroot(id), (*C.uint64_t)(out), e.c()))
 }
 
 // ChrootCancelRelease makes the chroot open again, if its release has not started.

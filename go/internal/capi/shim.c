@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -194,48 +195,26 @@ nsgate_status nsgate_go_subscribe(nsgate_map map, nsgate_string name, uint64_t k
   return nsgate_map_subscribe(map, name, &subscriber, subscription, error);
 }
 
-static uint64_t found(nsgate_status status, nsgate_sandbox sandbox, void *life) {
-  if (status != NSGATE_OK) return 0;
-  nsgate_sandbox_free(sandbox, NULL);
-  return to_key(life);
-}
-
 uint64_t nsgate_go_find(nsgate_map map, nsgate_string sandbox_id) {
-  nsgate_sandbox sandbox;
   void *life;
-  nsgate_status status = nsgate_map_find(map, sandbox_id, &sandbox, &life, NULL);
-  return found(status, sandbox, life);
+  return nsgate_map_find(map, sandbox_id, NULL, &life, NULL) == NSGATE_OK ? to_key(life) : 0;
 }
 
-uint64_t nsgate_go_find_by_address(nsgate_map map, nsgate_address address) {
-  nsgate_sandbox sandbox;
+uint64_t nsgate_go_find_by_address(nsgate_map map, uint64_t first, uint64_t second) {
+  nsgate_address address = {.family = 6};
+  memcpy(address.bytes, &first, sizeof first);
+  memcpy(address.bytes + sizeof first, &second, sizeof second);
   void *life;
-  nsgate_status status = nsgate_map_find_by_address(map, address, &sandbox, &life, NULL);
-  return found(status, sandbox, life);
+  return nsgate_map_find_by_address(map, &address, NULL, &life, NULL) == NSGATE_OK ? to_key(life) : 0;
 }
 
 uint64_t nsgate_go_find_by_lifecycle(nsgate_map map, nsgate_string lifecycle_id) {
-  nsgate_sandbox sandbox;
   void *life;
-  nsgate_status status = nsgate_map_find_by_lifecycle(map, lifecycle_id, &sandbox, &life, NULL);
-  return found(status, sandbox, life);
+  return nsgate_map_find_by_lifecycle(map, lifecycle_id, NULL, &life, NULL) == NSGATE_OK ? to_key(life) : 0;
 }
 
 nsgate_status nsgate_go_snapshot(nsgate_map map, uint32_t which, uint64_t *lives, size_t capacity, size_t *count, nsgate_error *error) {
-  nsgate_sandbox *handles = calloc(capacity + 1, sizeof *handles);
-  if (handles == NULL) return NSGATE_FULL;
-  nsgate_status status = nsgate_map_snapshot(map, which, handles, capacity, count, error);
-  if (status == NSGATE_OK) {
-    size_t filled = *count < capacity ? *count : capacity;
-    for (size_t i = 0; i < filled; i++) {
-      void *life = NULL;
-      if (nsgate_sandbox_user_data(handles[i], &life, NULL) != NSGATE_OK) life = NULL;
-      lives[i] = to_key(life);
-      nsgate_sandbox_free(handles[i], NULL);
-    }
-  }
-  free(handles);
-  return status;
+  return nsgate_map_snapshot(map, which, NULL, (void **)lives, capacity, count, error);
 }
 
 nsgate_status nsgate_go_change(uint32_t change, nsgate_sandbox sandbox, uint64_t call, uint32_t *changed, uint64_t *outermost, nsgate_error *error) {
@@ -252,7 +231,7 @@ nsgate_status nsgate_go_change(uint32_t change, nsgate_sandbox sandbox, uint64_t
   return status;
 }
 
-nsgate_status nsgate_go_map_network_released(nsgate_map map, nsgate_address address, nsgate_string lifecycle_id, uint64_t call, uint32_t *changed, uint64_t *outermost, nsgate_error *error) {
+nsgate_status nsgate_go_map_network_released(nsgate_map map, const nsgate_address *address, nsgate_string lifecycle_id, uint64_t call, uint32_t *changed, uint64_t *outermost, nsgate_error *error) {
   *outermost = outermost_call;
   if (*outermost == 0) outermost_call = call;
   nsgate_status status = nsgate_map_network_released(map, address, lifecycle_id, from_key(call), changed, error);

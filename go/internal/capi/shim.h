@@ -63,9 +63,10 @@ nsgate_status nsgate_go_namespace_start(nsgate_namespace ns, uint64_t key, uint3
 nsgate_status nsgate_go_register(nsgate_map map, nsgate_string sandbox_id, nsgate_string lifecycle_id, uint64_t life, nsgate_sandbox *out, nsgate_error *error);
 nsgate_status nsgate_go_subscribe(nsgate_map map, nsgate_string name, uint64_t key, uint32_t with_release, uint64_t *subscription, nsgate_error *error);
 
-/* Find a life, by the number of its value, and give the reference back at once; without error text: 0 if there is none. */
+/* Find the number of a life's value: 0 if there is none. It may have gone since, which the registry says. */
 uint64_t nsgate_go_find(nsgate_map map, nsgate_string sandbox_id);
-uint64_t nsgate_go_find_by_address(nsgate_map map, nsgate_address address);
+/* The address as two words, in network order: words stay in registers. */
+uint64_t nsgate_go_find_by_address(nsgate_map map, uint64_t first, uint64_t second);
 uint64_t nsgate_go_find_by_lifecycle(nsgate_map map, nsgate_string lifecycle_id);
 /* Fills lives with the numbers of the values; *count is how many there are, perhaps more than fit. */
 nsgate_status nsgate_go_snapshot(nsgate_map map, uint32_t which, uint64_t *lives, size_t capacity, size_t *count, nsgate_error *error);
@@ -75,6 +76,6 @@ enum { NSGATE_GO_RUNNING, NSGATE_GO_STOPPING, NSGATE_GO_STOPPED, NSGATE_GO_NETWO
 /* Changes a life. *outermost is the call in whose callback this thread is, 0 if in none: an event of a
  * change made inside a callback may be told by the frame above, after the change returned. */
 nsgate_status nsgate_go_change(uint32_t change, nsgate_sandbox sandbox, uint64_t call, uint32_t *changed, uint64_t *outermost, nsgate_error *error);
-nsgate_status nsgate_go_map_network_released(nsgate_map map, nsgate_address address, nsgate_string lifecycle_id, uint64_t call, uint32_t *changed, uint64_t *outermost, nsgate_error *error);
+nsgate_status nsgate_go_map_network_released(nsgate_map map, const nsgate_address *address, nsgate_string lifecycle_id, uint64_t call, uint32_t *changed, uint64_t *outermost, nsgate_error *error);
 
 #endif

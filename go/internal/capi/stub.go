@@ -88,6 +88,7 @@ func ChrootStart(id uint64, run *Run, e *Error) int32                      { ret
 func ChrootIdentify(id uint64, out *NamespaceID, e *Error) int32           { return e.unsupported() }
 func ChrootBeforeRelease(id uint64, function func() int32, e *Error) int32 { return e.unsupported() }
 func ChrootRelease(id uint64, ticket *uint64, e *Error) int32              { return e.unsupported() }
+func ChrootTicket(id uint64, out *uint64, e *Error) int32                  { return e.unsupported() }
 func ChrootCancelRelease(id uint64, e *Error) int32                        { return e.unsupported() }
 func ChrootIsClosed(id uint64, out *bool, e *Error) int32                  { return e.unsupported() }
 func ChrootFree(id uint64, e *Error) int32                                 { return e.unsupported() }
@@ -155,7 +156,7 @@ func MapRegister(id uint64, sandboxID, lifecycleID string, life any, out *uint64
 	return e.unsupported()
 }
 func MapFind(id uint64, sandboxID string) any                         { return nil }
-func MapFindByAddress(id uint64, address Address) any                 { return nil }
+func MapFindByAddress(id uint64, address [16]byte) any                { return nil }
 func MapFindByLifecycle(id uint64, lifecycleID string) any            { return nil }
 func MapCount(id uint64, running, all *int, e *Error) int32           { return e.unsupported() }
 func MapSnapshot(id uint64, which uint32, out *[]any, e *Error) int32 { return e.unsupported() }
