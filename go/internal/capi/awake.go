@@ -4,6 +4,7 @@ package capi
 
 import (
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -12,16 +13,22 @@ import (
 // thread, or by one on an idle processor, costs more than a short job.
 const awake = 100 * time.Microsecond
 
-// StayAwake tells whether ended became true in a moment in which the caller stays on its thread. It
+// lookers counts the goroutines that look.
+var lookers atomic.Int32
+
+// StayAwake tells whether the word got the value in a moment in which the caller stays on its thread. It
 // offers the processor to other threads, the job's perhaps, but not its P to other goroutines: Gosched
 // has the runtime start a thread that looks for work, and that takes the P which the job's callback needs.
-func StayAwake(ended func() bool) bool {
-	if runtime.GOMAXPROCS(0) == 1 {
-		return false // the job needs the only P
+//
+// One P is left for those callbacks: where it would be taken, too, nobody looks.
+func StayAwake(word *atomic.Int32, value int32) bool {
+	defer lookers.Add(-1)
+	if int(lookers.Add(1)) >= runtime.GOMAXPROCS(0) {
+		return false
 	}
 	for started := time.Now(); time.Since(started) < awake; {
 		for range 32 {
-			if ended() {
+			if word.Load() == value {
 				return true
 			}
 		}
