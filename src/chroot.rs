@@ -41,11 +41,11 @@ use crate::kernel::mount;
 use crate::kernel::namespace::NamespaceId;
 use crate::kernel::namespace::identify;
 use crate::kernel::served;
-use crate::namespace_thread::Visit;
 use crate::releasable::{Releasable, Running};
 use crate::release::{BeforeRelease, Hook, Kind, MountProof, Ticket, queue_taken_along};
 use crate::rundown::Rundown;
 use crate::subscriber::waits;
+use crate::trace;
 
 /// A private view of a volume.
 ///
@@ -53,17 +53,18 @@ use crate::subscriber::waits;
 /// gate's queue by [`Chroot::release`], by the sandbox that it is attached to, or when the last
 /// handle is dropped, whatever comes first: once.
 ///
-/// ```no_run
-/// use std::path::Path;
+/// ```
+/// # let volume = tempfile::tempdir()?;
 /// use nsgate::{Chroot, ChrootOptions, Gate, GateOptions};
 ///
 /// let gate = Gate::open(GateOptions::default())?;
-/// let chroot = Chroot::open(&gate, Path::new("/volumes/7"), &ChrootOptions::default())?;
+/// let chroot = Chroot::open(&gate, volume.path(), &ChrootOptions::default())?;
 /// chroot.mkdir("logs", 0o755)?;
-/// let names = chroot.run(|| std::fs::read_dir("/").map(Iterator::count))?;
+/// let names = chroot.run(|| std::fs::read_dir("/").map(Iterator::count))??;
+/// assert_eq!(names, 1);
 /// let ticket = chroot.release()?;
 /// gate.releases().wait(ticket, None)?;
-/// # Ok::<(), nsgate::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct Chroot(Arc<Inner>);
@@ -125,6 +126,19 @@ impl Chroot {
         volume: &Path,
         options: &ChrootOptions,
     ) -> Result<Chroot> {
+        trace::open(volume, options, |trace| {
+            Chroot::open_traced(gate, directory, path, volume, options, trace)
+        })
+    }
+
+    fn open_traced(
+        gate: &Gate,
+        directory: BorrowedFd<'_>,
+        path: &std::ffi::CStr,
+        volume: &Path,
+        options: &ChrootOptions,
+        trace: &trace::Open,
+    ) -> Result<Chroot> {
         let reservation = gate
             .releases()
             .reserve(Kind::Chroot, &volume.to_string_lossy())?;
@@ -142,6 +156,7 @@ impl Chroot {
         };
         let tree = Tree::new(descriptor, proof);
         let ticket = reservation.ticket();
+        trace.reserved(ticket);
         Ok(Chroot(Arc::new_cyclic(|chroot| {
             let open = OpenChroot::new(tree, reservation, chroot.clone());
             Inner {
@@ -179,7 +194,9 @@ impl Chroot {
         let open = self.0.releasable.begin()?;
         let enter = || go_inside(&self.0.gate, &open, &self.0.making);
         let job = queue_taken_along(waits::taken_along(job));
-        self.0.gate.threads().run(enter, job)
+        trace::run(&self.0.volume.display(), |visit| {
+            self.0.gate.threads().run(enter, job, visit)
+        })
     }
 
     /// Like [`Chroot::run`], but returns at once, whatever the namespace threads are doing. `done` is
@@ -191,14 +208,13 @@ impl Chroot {
     ) -> Result<()> {
         let open = Arc::new(Releasable::begin_owned(self.0.clone())?);
         let (inner, opened) = (self.0.clone(), open.clone());
-        self.0.gate.threads().visit(Visit {
-            enter: Box::new(move || go_inside(&inner.gate, &opened, &inner.making)),
-            job,
-            done: Box::new(move |outcome| {
-                drop(open);
-                done(outcome);
-            }),
-        })
+        let enter = Box::new(move || go_inside(&inner.gate, &opened, &inner.making));
+        let done = move |outcome| {
+            drop(open);
+            done(outcome);
+        };
+        let threads = self.0.gate.threads();
+        threads.start(&self.0.volume.display(), enter, job, Box::new(done))
     }
 
     /// Which mount namespace jobs of this chroot run in; makes it if there is none yet, as a run
@@ -209,7 +225,8 @@ impl Chroot {
             return identify(namespace.as_fd());
         }
         let enter = || go_inside(&self.0.gate, &open, &self.0.making);
-        self.0.gate.threads().run(enter, || ())?;
+        let unrecorded = trace::Visit::default();
+        self.0.gate.threads().run(enter, || (), unrecorded)?;
         let made = open.tree.namespace.get();
         identify(made.expect("a job ran in it").as_fd())
     }

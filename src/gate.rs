@@ -24,7 +24,7 @@ use supervisor::Supervisor;
 /// Any thread may call any method. When the last handle, and the last object made from it, is gone,
 /// what was handed over for release is still released, and the threads end.
 ///
-/// ```no_run
+/// ```
 /// use std::time::{Duration, Instant};
 /// use nsgate::{Gate, GateOptions};
 ///
@@ -32,7 +32,7 @@ use supervisor::Supervisor;
 /// // … open chroots, release them …
 /// let report = gate.close(Instant::now() + Duration::from_secs(10))?;
 /// assert_eq!(report.remaining, 0);
-/// # Ok::<(), nsgate::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct Gate(Arc<Inner>);

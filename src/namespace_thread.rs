@@ -3,6 +3,8 @@
 //! The pool never gives a job to a thread that did not come back home, and never sends one of its
 //! threads anywhere but into the namespace of the job at hand (rules 2 and 3 of the design).
 
+mod asking;
+
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,6 +18,7 @@ use crate::kernel::{namespace, process};
 use crate::panic::caught;
 use crate::spin;
 use crate::sync::lock;
+use crate::trace;
 
 /// One visit: what to do, where, and whom to tell.
 pub(crate) struct Visit {
@@ -25,9 +28,11 @@ pub(crate) struct Visit {
     pub(crate) job: Box<dyn FnOnce() + Send>,
     /// Called exactly once, on a thread that is outside: OK, or why the job did not run, panicked,
     /// or left a thread behind that could not come home.
-    pub(crate) done: Box<dyn FnOnce(Result<()>) + Send>,
+    pub(crate) done: Done,
+    pub(crate) trace: trace::Visit,
 }
 
+pub(crate) type Done = Box<dyn FnOnce(Result<()>) + Send>;
 pub(crate) type Enter = Box<dyn FnOnce() -> Result<()> + Send>;
 
 /// The pool of namespace threads of one gate.
@@ -146,47 +151,6 @@ impl NamespaceThreads {
         INSIDE.get() == Arc::as_ptr(&self.0)
     }
 
-    /// Runs `enter` and then `job` on a thread, and waits for them. The job's panic comes back as
-    /// PANIC.
-    pub(crate) fn run<R: Send>(
-        &self,
-        enter: impl FnOnce() -> Result<()> + Send,
-        job: impl FnOnce() -> R + Send,
-    ) -> Result<R> {
-        let mut result = None;
-        let (sender, receiver) = crossbeam_channel::bounded(1);
-        {
-            let slot = &mut result;
-            let job: Box<dyn FnOnce() + Send + '_> = Box::new(move || *slot = Some(job()));
-            let enter: Box<dyn FnOnce() -> Result<()> + Send + '_> = Box::new(enter);
-            // SAFETY: what both borrow outlives them: this function returns only after `done` was
-            // called, or `visit` failed, and in both cases they are gone by then.
-            let (enter, job) = unsafe {
-                (
-                    std::mem::transmute::<Box<dyn FnOnce() -> Result<()> + Send + '_>, Enter>(
-                        enter,
-                    ),
-                    std::mem::transmute::<Box<dyn FnOnce() + Send + '_>, Box<dyn FnOnce() + Send>>(
-                        job,
-                    ),
-                )
-            };
-            self.visit(Visit {
-                enter,
-                job,
-                done: Box::new(move |outcome| {
-                    // The receiver waits below until it has this.
-                    let _ = sender.send(outcome);
-                }),
-            })?;
-        }
-        spin::until(|| !receiver.is_empty());
-        receiver
-            .recv()
-            .unwrap_or_else(|_| Err(Error::closed("the namespace thread is gone")))?;
-        result.ok_or_else(|| Error::new(Status::Panic, "the job ended without a result"))
-    }
-
     /// Refuses new visits and lets the threads end, each after what it is doing. Queued visits are
     /// answered with CLOSED.
     pub(crate) fn close(&self) {
@@ -267,6 +231,7 @@ impl State {
 
 fn serve(pool: &Arc<Pool>) {
     INSIDE.set(Arc::as_ptr(pool));
+    trace::went_abroad();
     let arrived = process::unshare_fs().and_then(|()| namespace::set(pool.home.as_fd()));
     if let Err(error) = arrived {
         retire(pool, &error.with_context("a new namespace thread"), true);
@@ -274,12 +239,22 @@ fn serve(pool: &Arc<Pool>) {
     }
     let umask = process::set_umask(0o077);
     while let Some(visit) = next(pool) {
-        let Visit { enter, job, done } = visit;
+        let Visit {
+            enter,
+            job,
+            done,
+            trace,
+        } = visit;
         // What the job before this one left is nothing to this one.
         process::set_umask(umask);
+        trace.begins();
         let mut outcome = enter();
         match &outcome {
-            Ok(()) => outcome = caught(job).map_err(|error| error.with_context("the job")),
+            Ok(()) => {
+                trace.is_inside();
+                outcome = caught(job).map_err(|error| error.with_context("the job"));
+                trace.ends();
+            }
             Err(_) => drop(job),
         }
         if let Err(error) = namespace::set(pool.home.as_fd()) {
@@ -356,6 +331,7 @@ mod tests {
             enter: Box::new(|| Ok(())),
             job: Box::new(|| ()),
             done: Box::new(|_| ()),
+            trace: trace::Visit::default(),
         }
     }
 

@@ -7,6 +7,14 @@ use crate::kernel::namespace::NamespaceId;
 use crate::kernel::process::ProcRoot;
 
 /// What the kernel offers to this process, probed once per gate.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// if !gate.features().mount_proof {
+///     eprintln!("releases will say Proof::Unverified: that takes root of the initial user namespace");
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Features {

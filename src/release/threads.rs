@@ -14,6 +14,7 @@ use crate::kernel::process::ProcRoot;
 use crate::panic::{caught, drop_caught};
 use crate::subscriber::{Calls, SubscriberList};
 use crate::sync::Arc;
+use crate::trace;
 
 /// Who is told of the end of every release.
 pub(super) type Subscribers = SubscriberList<dyn Fn(&Event) + Send + Sync>;
@@ -158,7 +159,11 @@ fn time(shared: &Arc<Shared>, proc: &ProcRoot, supervisor: &Supervisor) {
         }
         for (worker, thread) in chores.inspect {
             let detail = hung::describe(proc, thread);
-            shared.with(|state| state.describe_stuck(worker, thread, &detail));
+            let stuck =
+                shared.with(|state| state.describe_stuck(worker, thread, &detail, Instant::now()));
+            if let Some(stuck) = stuck {
+                trace::stuck(&stuck);
+            }
         }
     }
 }
@@ -175,7 +180,8 @@ fn notify(shared: &Shared, subscribers: &Subscribers) {
             calls.slow += u64::from(began.elapsed() > budget);
             let _ = drop_caught(hook);
         }
-        let told = subscribers.dispatch(|callback| {
+        let what = trace::Callback::of_queue("on_release").of_release(event.ticket);
+        let told = subscribers.dispatch(what, |callback| {
             callback(event);
             Ok(())
         });

@@ -12,6 +12,20 @@ use crate::kernel::process::{self, ProcRoot};
 use crate::kernel::unmount::{self as kernel, Mount, MountIdentity};
 
 /// How [`crate::ReleaseQueue::reserve_unmount`] goes about it.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let volume = tempfile::tempdir()?;
+/// # let (tmpfs, flags) = (Some("tmpfs"), nix::mount::MsFlags::empty());
+/// # nix::mount::mount(tmpfs, volume.path(), tmpfs, flags, None::<&str>)?;
+/// use nsgate::{Outcome, UnmountOptions};
+///
+/// let options = UnmountOptions { detach: true };
+/// let job = gate.releases().reserve_unmount(volume.path(), options)?;
+/// let event = gate.releases().wait(job.submit()?, None)?;
+/// assert!(matches!(event.outcome, Outcome::Released(_)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct UnmountOptions {
     /// Detach the mount (MNT_DETACH) when half of the attempts found it busy. It then leaves the

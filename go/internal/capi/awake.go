@@ -32,7 +32,7 @@ func StayAwake(word *atomic.Int32, value int32) bool {
 				return true
 			}
 		}
-		syscall.Syscall(syscall.SYS_SCHED_YIELD, 0, 0, 0)
+		_, _, _ = syscall.Syscall(syscall.SYS_SCHED_YIELD, 0, 0, 0)
 	}
 	return false
 }

@@ -17,6 +17,8 @@ mod release;
 #[path = "../../../src/rundown.rs"]
 mod rundown;
 mod sync;
+#[path = "../../../src/trace/silent.rs"]
+mod trace;
 #[path = "../../../src/capi/word.rs"]
 mod word;
 
