@@ -16,7 +16,7 @@ use crate::error::{Error, Result, Status};
 use crate::gate::supervisor::Supervisor;
 use crate::kernel::{namespace, process};
 use crate::panic::caught;
-use crate::spin;
+use crate::spin::Lookout;
 use crate::sync::lock;
 use crate::trace;
 
@@ -48,6 +48,9 @@ struct Pool {
     wake: Condvar,
     /// The last visit's number, for threads that look without the lock.
     arrived: AtomicU64,
+    /// For visits, by the threads; for the ends of visits, by their callers.
+    for_visits: Lookout,
+    for_ends: Lookout,
 }
 
 #[derive(Default)]
@@ -91,6 +94,8 @@ impl NamespaceThreads {
             state: Mutex::default(),
             wake: Condvar::new(),
             arrived: AtomicU64::new(0),
+            for_visits: Lookout::default(),
+            for_ends: Lookout::default(),
         }))
     }
 
@@ -288,7 +293,8 @@ fn next(pool: &Pool) -> Option<Visit> {
             state.awake += 1;
             let seen = state.last_number;
             drop(state);
-            is_awake = spin::until(|| pool.arrived.load(Ordering::Relaxed) != seen);
+            let has_arrived = || pool.arrived.load(Ordering::Relaxed) != seen;
+            is_awake = pool.for_visits.until(has_arrived);
             state = lock(&pool.state);
             state.awake -= 1;
             state.idle -= 1;

@@ -4,7 +4,6 @@ use std::fmt::Display;
 
 use super::{Done, Enter, NamespaceThreads, Visit};
 use crate::error::{Error, Result, Status};
-use crate::spin;
 use crate::trace;
 
 impl NamespaceThreads {
@@ -44,7 +43,7 @@ impl NamespaceThreads {
                 trace,
             })?;
         }
-        spin::until(|| !receiver.is_empty());
+        self.0.for_ends.until(|| !receiver.is_empty());
         receiver
             .recv()
             .unwrap_or_else(|_| Err(Error::closed("the namespace thread is gone")))?;

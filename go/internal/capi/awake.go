@@ -4,6 +4,7 @@ package capi
 
 import (
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -12,20 +13,30 @@ import (
 // thread, or by one on an idle processor, costs more than a short job.
 const awake = 100 * time.Microsecond
 
-// StayAwake tells whether ended became true in a moment in which the caller stays on its thread. It
+var (
+	lookers   atomic.Int32 // how many goroutines look
+	parkFirst atomic.Bool  // the last one that looked did so in vain
+)
+
+// StayAwake tells whether the word got the value in a moment in which the caller stays on its thread. It
 // offers the processor to other threads, the job's perhaps, but not its P to other goroutines: Gosched
 // has the runtime start a thread that looks for work, and that takes the P which the job's callback needs.
-func StayAwake(ended func() bool) bool {
-	if runtime.GOMAXPROCS(0) == 1 {
-		return false // the job needs the only P
+//
+// One P is left for those callbacks: where it would be taken, too, nobody looks. After a wait in vain the
+// next one parks at once: jobs may be long, or the processor one that others want.
+func StayAwake(word *atomic.Int32, value int32) bool {
+	defer lookers.Add(-1)
+	if int(lookers.Add(1)) >= runtime.GOMAXPROCS(0) || parkFirst.Swap(false) {
+		return false
 	}
 	for started := time.Now(); time.Since(started) < awake; {
 		for range 32 {
-			if ended() {
+			if word.Load() == value {
 				return true
 			}
 		}
-		_, _, _ = syscall.Syscall(syscall.SYS_SCHED_YIELD, 0, 0, 0)
+		syscall.Syscall(syscall.SYS_SCHED_YIELD, 0, 0, 0)
 	}
-	return false
+	parkFirst.Store(true)
+	return word.Load() == value
 }

@@ -39,9 +39,9 @@ func ChrootOpen(g uint64, volume string, flags uint32, out *uint64, e *Error) in
 }
 
 // ChrootStart starts a run. From inside another run it has ended when this returns OK.
-func ChrootStart(id uint64, run *Run, e *Error) int32 {
-	return start(run, e, func(key C.uint64_t, ran *C.uint32_t) C.nsgate_status {
-		return C.nsgate_go_chroot_start(chroot(id), key, ran, e.c())
+func ChrootStart(id uint64, run *Run) int32 {
+	return start(run, func(key C.uint64_t, ran *C.uint32_t, e *C.nsgate_error) C.nsgate_status {
+		return C.nsgate_go_chroot_start(chroot(id), key, ran, e)
 	})
 }
 

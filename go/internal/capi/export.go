@@ -17,7 +17,7 @@ func nsgateGoRun(key C.uint64_t) {
 	lockThread()
 	collect()
 	if run, ok := runs.Get(uint64(key)); ok {
-		run.ending = Contain(run.Function)
+		run.ending = Contain(run.Job.Run)
 	}
 	collect()
 }
@@ -31,7 +31,7 @@ func nsgateGoDone(key C.uint64_t, status C.nsgate_status, said *C.nsgate_error) 
 		return
 	}
 	if status == C.NSGATE_OK {
-		run.Done(run.ending, nil)
+		run.Job.Done(run.ending, nil)
 		return
 	}
 	e := new(Error)
@@ -39,7 +39,7 @@ func nsgateGoDone(key C.uint64_t, status C.nsgate_status, said *C.nsgate_error) 
 		*e = *(*Error)(unsafe.Pointer(said))
 	}
 	e.answer(status)
-	run.Done(run.ending, e)
+	run.Job.Done(run.ending, e)
 }
 
 //export nsgateGoJob
