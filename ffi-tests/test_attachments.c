@@ -79,6 +79,11 @@ static void handed_over(nsgate_gate gate, nsgate_map map) {
   EQUAL(get(&work.calls), 0, "the job has not run");
   DOES(nsgate_sandbox_network_released(sandbox, NULL, NULL, &error), "the network is released");
   CHECK(is_closed(kept), "with it the chroot");
+  uint64_t ticket = 0;
+  nsgate_event event;
+  DOES(nsgate_chroot_ticket(kept, &ticket, &error), "whose ticket can be had");
+  DOES(nsgate_gate_wait(gate, ticket, LONG_TIME, &event, &error), "and waited for");
+  EQUAL(event.outcome, NSGATE_OUTCOME_RELEASED, "until it is gone");
   nsgate_stat stat;
   IS(nsgate_chroot_stat(kept, NSGATE_STR("/"), &stat, &error), NSGATE_CLOSED, "which refuses work");
   CHECK(wait_for(&releases.counter.calls, 3), "the ends of all three are told");

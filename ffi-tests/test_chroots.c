@@ -138,7 +138,7 @@ static void released(nsgate_gate gate) {
   nsgate_error error;
   nsgate_chroot chroot = open_chroot(gate);
   uint32_t closed = 7;
-  uint64_t ticket = 0;
+  uint64_t ticket = 0, told = 42;
   volatile int ran = 0;
   struct counter none = {0, 0};
   nsgate_namespace_id id;
@@ -147,7 +147,11 @@ static void released(nsgate_gate gate) {
   OK(nsgate_chroot_is_closed(chroot, &closed, &error), &error, "a chroot is asked");
   EQUAL(closed, 0, "it is open");
   STATUS(nsgate_chroot_cancel_release(chroot, &error), NSGATE_INVALID_STATE, &error, "there is no release to cancel");
+  OK(nsgate_chroot_ticket(chroot, &told, &error), &error, "its ticket is asked for");
+  EQUAL(told, 0, "there is none");
   OK(nsgate_chroot_release(chroot, &ticket, &error), &error, "it is released");
+  OK(nsgate_chroot_ticket(chroot, &told, &error), &error, "its ticket is asked for again");
+  CHECK(ticket != 0 && told == ticket, "it is the release's");
   OK(nsgate_chroot_is_closed(chroot, &closed, &error), &error, "it is asked again");
   EQUAL(closed, 1, "it is closed");
   STATUS(nsgate_chroot_release(chroot, NULL, &error), NSGATE_CLOSED, &error, "it is released once");

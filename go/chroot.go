@@ -123,6 +123,19 @@ func (c *Chroot) Release() (Ticket, error) {
 	return ticket, nil
 }
 
+// Ticket returns the ticket of the chroot's release, whoever asked for that: its sandbox, perhaps. ok is
+// false while it is open.
+func (c *Chroot) Ticket() (ticket Ticket, ok bool) {
+	ticket.gate = c.gate
+	var e capi.Error
+	status := capi.ChrootTicket(c.id, &ticket.id, &e)
+	runtime.KeepAlive(c)
+	if status != capi.StatusOK || ticket.id == 0 {
+		return Ticket{}, false
+	}
+	return ticket, true
+}
+
 // CancelRelease makes a closed chroot open again, if its release has not started.
 //
 // ErrInvalidState: it is not being released, or its release has started.

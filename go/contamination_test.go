@@ -50,7 +50,10 @@ func TestNothingThatJobsDoContaminatesTheProcess(t *testing.T) {
 	chroot, _ := openChroot(t, gate, nil)
 	home := get[place](t)(here())
 	rounds := 2_000
-	if long {
+	switch {
+	case testing.Short():
+		rounds = 500
+	case long:
 		rounds = 10_000
 	}
 	const workers = 8

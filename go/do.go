@@ -22,55 +22,83 @@ import (
 // A panic of f is returned as a *[PanicError], runtime.Goexit (as by t.FailNow) as [ErrGoexit].
 // ErrTainted: f ran, but its thread could not be brought back; the thread is never used again.
 func (c *Chroot) Do(ctx context.Context, f func() error) error {
-	err := do(ctx, f, func(run *capi.Run, e *capi.Error) int32 {
-		return capi.ChrootStart(c.id, run, e)
-	})
+	err := do(ctx, f, func(run *capi.Run) int32 { return capi.ChrootStart(c.id, run) })
 	runtime.KeepAlive(c)
 	return err
 }
 
-// The states of a job.
+// visit is a Do: the job, and whom it belongs to.
+type visit struct {
+	run             capi.Run
+	f               func() error
+	turn            atomic.Int32
+	end             atomic.Int32
+	result, failure error         // once it has ended
+	ended           chan struct{} // closed at the end, if somebody is parked
+}
+
+// What may become of a turn.
 const (
-	jobQueued = iota
-	jobRuns
-	jobGivenUp
+	turnWaits = iota
+	turnCame
+	turnGivenUp
 )
 
+// How the end is waited for.
+const (
+	endIsLookedFor = iota
+	endIsParkedFor
+	endIsHere
+)
+
+// Run is called on the namespace thread.
+func (v *visit) Run() {
+	if v.turn.CompareAndSwap(turnWaits, turnCame) {
+		v.result = v.f()
+	}
+}
+
+// Done is called after Run, or instead of it.
+func (v *visit) Done(ending capi.Ending, e *capi.Error) {
+	if v.failure = endingError(ending); v.failure == nil && e != nil {
+		v.failure = newError(e)
+	}
+	if v.end.Swap(endIsHere) == endIsParkedFor {
+		close(v.ended)
+	}
+}
+
 // do starts a job and waits for its end.
-func do(ctx context.Context, f func() error, start func(*capi.Run, *capi.Error) int32) error {
+func do(ctx context.Context, f func() error, start func(*capi.Run) int32) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	var state atomic.Int32
-	var result, failure error
-	done := make(chan struct{})
-	run := &capi.Run{
-		Function: func() {
-			if state.CompareAndSwap(jobQueued, jobRuns) {
-				result = f()
-			}
-		},
-		Done: func(ending capi.Ending, e *capi.Error) {
-			if failure = endingError(ending); failure == nil && e != nil {
-				failure = newError(e)
-			}
-			close(done)
-		},
+	v := &visit{f: f}
+	v.run.Job = v
+	if start(&v.run) != capi.StatusOK {
+		return newError(&v.run.Error)
 	}
-	var e capi.Error
-	if start(run, &e) != capi.StatusOK {
-		return newError(&e)
-	}
-	select {
-	case <-done:
-	case <-ctx.Done():
-		if state.CompareAndSwap(jobQueued, jobGivenUp) {
+	if !capi.StayAwake(&v.end, endIsHere) {
+		v.ended = make(chan struct{})
+		if v.end.CompareAndSwap(endIsLookedFor, endIsParkedFor) && !v.park(ctx) {
 			return ctx.Err()
 		}
-		<-done
 	}
-	if failure != nil {
-		return failure
+	if v.failure != nil {
+		return v.failure
 	}
-	return result
+	return v.result
+}
+
+// park waits for the end. False: ctx was done before the job's turn came.
+func (v *visit) park(ctx context.Context) bool {
+	select {
+	case <-v.ended:
+	case <-ctx.Done():
+		if v.turn.CompareAndSwap(turnWaits, turnGivenUp) {
+			return false
+		}
+		<-v.ended
+	}
+	return true
 }

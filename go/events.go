@@ -52,7 +52,7 @@ func (ev *events) run() {
 	}
 	// The descriptor is readable while there are events; it is the library that reads it. This returns
 	// when the file is closed.
-	conn.Read(func(uintptr) (over bool) {
+	_ = conn.Read(func(uintptr) (over bool) {
 		ev.look()
 		return false
 	})

@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log"
-	"net/netip"
 	"os"
+	"syscall"
 	"time"
 
 	nsgate "github.com/nsgate/nsgate/go"
@@ -152,66 +152,73 @@ func ExampleJob() {
 	// job released
 }
 
-// VM is what a host keeps of a sandbox.
-type VM struct{ Name string }
+func ExampleOption() {
+	gate, err := nsgate.Open(
+		nsgate.WithCapacity(10_000),
+		nsgate.WithRetry(0, 0, 3, 0), // three attempts, the other limits as they are
+		nsgate.WithWorkers(8, 0),
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer gate.Close(context.Background())
+	stats, _ := gate.Stats()
+	fmt.Println(stats.Capacity)
+	// Output: 10000
+}
 
-// metrics is a subscriber.
-type metrics struct{}
-
-func (metrics) OnInsert(ctx context.Context, vm *VM)         { fmt.Println(vm.Name, "runs") }
-func (metrics) OnNetworkRelease(ctx context.Context, vm *VM) { fmt.Println(vm.Name, "has no network") }
-
-func ExampleMap() {
-	ctx := context.Background()
+func ExampleFeatures() {
 	gate, _ := nsgate.Open()
-	defer gate.Close(ctx)
+	defer gate.Close(context.Background())
+
+	features, err := gate.Features()
+	if !features.MountProof {
+		log.Print("releases will be unverified here")
+	}
+	fmt.Println(features.MountSetattr, err)
+	// Output: true <nil>
+}
+
+func ExampleChrootOptions() {
+	gate, _ := nsgate.Open()
+	defer gate.Close(context.Background())
 	volume := newVolume()
 	defer os.RemoveAll(volume)
 
-	sandboxes, err := nsgate.NewMap[*VM](gate)
+	chroot, err := gate.OpenChroot(volume, &nsgate.ChrootOptions{ReadOnly: true, NoExec: true})
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer sandboxes.Close()
-	sandboxes.Subscribe("metrics", metrics{})
-
-	sandbox, _ := sandboxes.Register("sandbox-1", "life-1", &VM{"first"})
-	sandbox.AssignNetwork(netip.MustParseAddr("10.0.0.1"))
-	sandbox.MarkRunning(ctx)
-	vm, _ := sandboxes.GetByHostPort("10.0.0.1:2049")
-	fmt.Println(vm.Name, "connects")
-
-	chroot, _ := gate.OpenChroot(volume, nil)
-	sandbox.Attach(chroot) // it is the sandbox's now
-
-	sandbox.MarkStopping(ctx)
-	sandbox.NetworkReleased(ctx) // hands the chroot over, and doesn't wait
-	sandbox.MarkStopped(ctx)
-	fmt.Println(sandboxes.WaitLifecycles(ctx), chroot.IsClosed())
-	// Output:
-	// first runs
-	// first connects
-	// first has no network
-	// <nil> true
+	defer chroot.Close()
+	err = chroot.Mkdir("logs", 0o755)
+	fmt.Println(errors.Is(err, syscall.EROFS))
+	// Output: true
 }
 
-func ExampleSubscription() {
-	ctx := context.Background()
+func ExampleNamespaceID() {
 	gate, _ := nsgate.Open()
-	defer gate.Close(ctx)
-	sandboxes, _ := nsgate.NewMap[*VM](gate)
-	defer sandboxes.Close()
+	defer gate.Close(context.Background())
+	current, _ := gate.CurrentNamespace()
+	defer current.Close()
+	process, _ := gate.OpenProcessNamespace(os.Getpid())
+	defer process.Close()
 
-	subscription, err := sandboxes.Subscribe("limiter", nsgate.Callbacks[*VM]{
-		Insert: func(ctx context.Context, vm *VM) { fmt.Println("one more:", vm.Name) },
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	sandbox, _ := sandboxes.Register("sandbox-1", "life-1", &VM{"first"})
-	sandbox.MarkRunning(ctx)
-	fmt.Println(subscription.UnsubscribeWait(ctx))
-	// Output:
-	// one more: first
-	// <nil>
+	a, _ := current.ID()
+	b, _ := process.ID()
+	fmt.Println(a == b)
+	// Output: true
+}
+
+func ExampleStatfs() {
+	gate, _ := nsgate.Open()
+	defer gate.Close(context.Background())
+	volume := newVolume()
+	defer os.RemoveAll(volume)
+	chroot, _ := gate.OpenChroot(volume, nil)
+	defer chroot.Close()
+
+	stat, err := chroot.Statfs("/")
+	free := stat.BlocksAvailable * uint64(stat.FragmentSize)
+	fmt.Println(free <= stat.Blocks*uint64(stat.FragmentSize), err)
+	// Output: true <nil>
 }

@@ -4,8 +4,12 @@ package nsgate_test
 
 import (
 	"errors"
+	"math/rand/v2"
+	"os"
+	"strconv"
 	"sync"
 	"testing"
+	"time"
 )
 
 func errorIs(err, target error) bool { return errors.Is(err, target) }
@@ -27,4 +31,14 @@ func (g *group) Go(f func()) {
 		defer g.Done()
 		f()
 	}()
+}
+
+// newRandom gives numbers for choices, by NSGATE_SEED or else by the clock.
+func newRandom(t testing.TB) *rand.Rand {
+	seed := uint64(time.Now().UnixNano())
+	if given := os.Getenv("NSGATE_SEED"); given != "" {
+		seed = get[uint64](t)(strconv.ParseUint(given, 10, 64))
+	}
+	t.Logf("to repeat the choices: NSGATE_SEED=%d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
 }

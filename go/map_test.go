@@ -243,39 +243,3 @@ func TestWaitLifecyclesWaitsForTheLastLife(t *testing.T) {
 	_, err := m.Register("s", "l3", nil)
 	failsWith(t, err, nsgate.ErrClosed)
 }
-
-func TestAttachAndReleaseRace(t *testing.T) {
-	gate := openGate(t, nsgate.WithCapacity(1000))
-	m := openMap(t, gate)
-	ctx := context.Background()
-	volume := t.TempDir()
-	rounds := 300
-	if testing.Short() {
-		rounds = 50
-	}
-	for round := range rounds {
-		s := register(t, m, "s", fmt.Sprint(round))
-		var all group
-		for range 3 {
-			all.Go(func() {
-				chroot, err := gate.OpenChroot(volume, nil)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				if s.Attach(chroot) != nil {
-					if err := chroot.Close(); err != nil {
-						t.Error(err)
-					}
-				}
-			})
-		}
-		all.Go(func() { s.NetworkReleased(ctx) })
-		all.Wait()
-		changes(t)(s.MarkStopped(ctx))
-	}
-	must(t, gate.Fence(limited(t)))
-	stats := get[nsgate.Stats](t)(gate.Stats())
-	equal(t, stats.Released, uint64(3*rounds))
-	equal(t, stats.Reserved, 0)
-}

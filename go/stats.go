@@ -26,8 +26,8 @@ type Stats struct {
 	BeforeReleaseFailed uint64 // steps before a release that failed
 	EventsDropped       uint64
 	EventsPending       uint64 // waiting to be told to subscribers
-	SlowCallbacks       uint64
-	SubscriberPanics    uint64
+	SlowCallbacks       uint64 // of the queue's own; a map's subscribers have theirs, Subscription.Stats
+	SubscriberPanics    uint64 // as SlowCallbacks
 	Workers             uint64
 	ReplacementWorkers  uint64
 	Forgotten           uint64        // chroots that nobody closed and the garbage collector found

@@ -48,6 +48,9 @@ func TestACancelledReleaseMakesTheChrootOpenAgain(t *testing.T) {
 	must(t, chroot.BeforeRelease(func(context.Context) error { close(held); <-hold; return nil }))
 	must(t, blocker.Close())
 	ticket := get[nsgate.Ticket](t)(chroot.Release())
+	told, released := chroot.Ticket()
+	equal(t, released, true)
+	equal(t, told, ticket)
 	<-held
 	failsWith(t, ticket.Cancel(), nsgate.ErrInvalidState) // it has started
 	failsWith(t, chroot.CancelRelease(), nsgate.ErrInvalidState)
@@ -65,12 +68,16 @@ func TestACancelledReleaseMakesTheChrootOpenAgain(t *testing.T) {
 		<-started
 	}
 	again, _ := openChroot(t, gate, nil)
+	_, released = again.Ticket()
+	equal(t, released, false)
 	must(t, again.BeforeRelease(func(context.Context) error { return nil }))
 	ticket = get[nsgate.Ticket](t)(again.Release())
 	must(t, ticket.Cancel())
 	event = get[nsgate.Event](t)(ticket.Wait(limited(t)))
 	equal(t, event.Outcome, nsgate.OutcomeCancelled)
 	equal(t, again.IsClosed(), false)
+	_, released = again.Ticket()
+	equal(t, released, false)
 	must(t, again.Mkdir("open-again", 0o755))
 	close(busy)
 	for _, ticket := range jobs {

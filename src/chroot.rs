@@ -27,7 +27,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use namespace::go_inside;
+use namespace::{go_inside, set_attributes};
 pub use open::OpenOptions;
 pub use options::{ChrootOptions, Propagation};
 pub use read_dir::{DirEntry, ReadDir};
@@ -41,10 +41,11 @@ use crate::kernel::mount;
 use crate::kernel::namespace::NamespaceId;
 use crate::kernel::namespace::identify;
 use crate::kernel::served;
-use crate::namespace_thread::Visit;
 use crate::releasable::{Releasable, Running};
-use crate::release::{BeforeRelease, Hook, Kind, MountProof, Ticket};
+use crate::release::{BeforeRelease, Hook, Kind, MountProof, Ticket, queue_taken_along};
 use crate::rundown::Rundown;
+use crate::subscriber::waits;
+use crate::trace;
 
 /// A private view of a volume.
 ///
@@ -52,17 +53,18 @@ use crate::rundown::Rundown;
 /// gate's queue by [`Chroot::release`], by the sandbox that it is attached to, or when the last
 /// handle is dropped, whatever comes first: once.
 ///
-/// ```no_run
-/// use std::path::Path;
+/// ```
+/// # let volume = tempfile::tempdir()?;
 /// use nsgate::{Chroot, ChrootOptions, Gate, GateOptions};
 ///
 /// let gate = Gate::open(GateOptions::default())?;
-/// let chroot = Chroot::open(&gate, Path::new("/volumes/7"), &ChrootOptions::default())?;
+/// let chroot = Chroot::open(&gate, volume.path(), &ChrootOptions::default())?;
 /// chroot.mkdir("logs", 0o755)?;
-/// let names = chroot.run(|| std::fs::read_dir("/").map(Iterator::count))?;
+/// let names = chroot.run(|| std::fs::read_dir("/").map(Iterator::count))??;
+/// assert_eq!(names, 1);
 /// let ticket = chroot.release()?;
 /// gate.releases().wait(ticket, None)?;
-/// # Ok::<(), nsgate::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct Chroot(Arc<Inner>);
@@ -90,7 +92,8 @@ impl Chroot {
     ///
     /// FULL when the queue has no place for its release; ENOTDIR when the volume is no directory.
     /// The file system is asked for its type: one whose server is silent holds the caller here.
-    /// Linux 5.12.
+    /// Before Linux 5.12 its namespace is made here, on a namespace thread. There one of the mounts to
+    /// be taken along that lies beneath another is UNSUPPORTED, and WOULD_DEADLOCK comes as from a run.
     pub fn open(gate: &Gate, volume: &Path, options: &ChrootOptions) -> Result<Chroot> {
         let path = CString::new(volume.as_os_str().as_bytes()).map_err(|_| {
             Error::new(
@@ -124,6 +127,19 @@ impl Chroot {
         volume: &Path,
         options: &ChrootOptions,
     ) -> Result<Chroot> {
+        trace::open(volume, options, |trace| {
+            Chroot::open_traced(gate, directory, path, volume, options, trace)
+        })
+    }
+
+    fn open_traced(
+        gate: &Gate,
+        directory: BorrowedFd<'_>,
+        path: &std::ffi::CStr,
+        volume: &Path,
+        options: &ChrootOptions,
+        trace: &trace::Open,
+    ) -> Result<Chroot> {
         let reservation = gate
             .releases()
             .reserve(Kind::Chroot, &volume.to_string_lossy())?;
@@ -132,15 +148,15 @@ impl Chroot {
         let descriptor = mount::clone_tree(directory, path, options.recursive, options.nofollow)
             .map_err(in_context)?;
         mount::require_directory(descriptor.as_fd()).map_err(in_context)?;
-        mount::set_attributes(descriptor.as_fd(), options.attributes(), options.recursive)
-            .map_err(in_context)?;
+        let namespace = set_attributes(gate, &descriptor, options).map_err(in_context)?;
         let proof = match served::is_served(descriptor.as_fd()).map_err(in_context)? {
             // To be marked, a mount asks its file system for permission: the release would hang.
             true => MountProof::none(),
             false => gate.releases().mount_proof(),
         };
-        let tree = Tree::new(descriptor, proof);
+        let tree = Tree::new(descriptor, namespace, proof);
         let ticket = reservation.ticket();
+        trace.reserved(ticket);
         Ok(Chroot(Arc::new_cyclic(|chroot| {
             let open = OpenChroot::new(tree, reservation, chroot.clone());
             Inner {
@@ -177,7 +193,10 @@ impl Chroot {
     pub fn run<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R> {
         let open = self.0.releasable.begin()?;
         let enter = || go_inside(&self.0.gate, &open, &self.0.making);
-        self.0.gate.threads().run(enter, job)
+        let job = queue_taken_along(waits::taken_along(job));
+        trace::run(&self.0.volume.display(), |visit| {
+            self.0.gate.threads().run(enter, job, visit)
+        })
     }
 
     /// Like [`Chroot::run`], but returns at once, whatever the namespace threads are doing. `done` is
@@ -189,14 +208,13 @@ impl Chroot {
     ) -> Result<()> {
         let open = Arc::new(Releasable::begin_owned(self.0.clone())?);
         let (inner, opened) = (self.0.clone(), open.clone());
-        self.0.gate.threads().visit(Visit {
-            enter: Box::new(move || go_inside(&inner.gate, &opened, &inner.making)),
-            job,
-            done: Box::new(move |outcome| {
-                drop(open);
-                done(outcome);
-            }),
-        })
+        let enter = Box::new(move || go_inside(&inner.gate, &opened, &inner.making));
+        let done = move |outcome| {
+            drop(open);
+            done(outcome);
+        };
+        let threads = self.0.gate.threads();
+        threads.start(&self.0.volume.display(), enter, job, Box::new(done))
     }
 
     /// Which mount namespace jobs of this chroot run in; makes it if there is none yet, as a run
@@ -207,7 +225,8 @@ impl Chroot {
             return identify(namespace.as_fd());
         }
         let enter = || go_inside(&self.0.gate, &open, &self.0.making);
-        self.0.gate.threads().run(enter, || ())?;
+        let unrecorded = trace::Visit::default();
+        self.0.gate.threads().run(enter, || (), unrecorded)?;
         let made = open.tree.namespace.get();
         identify(made.expect("a job ran in it").as_fd())
     }
@@ -216,6 +235,13 @@ impl Chroot {
     /// CLOSED from here, as is a second release; the running ones end first.
     pub fn release(&self) -> Result<Ticket> {
         self.0.releasable.release()
+    }
+
+    /// The ticket of its release, whoever asked for that: a sandbox, perhaps. None while it is open.
+    pub fn ticket(&self) -> Option<Ticket> {
+        // Read first: cancelling changes the ticket before it opens the chroot again.
+        let ticket = self.0.releasable.ticket();
+        self.is_closed().then_some(ticket)
     }
 
     /// Whether it was released.

@@ -7,6 +7,18 @@ use std::fmt;
 use nix::errno::Errno;
 
 /// What became of a call. The numbers are those of the C ABI and never change.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let volume = tempfile::tempdir()?;
+/// # let chroot = nsgate::Chroot::open(&gate, volume.path(), &Default::default())?;
+/// use nsgate::Status;
+///
+/// chroot.release()?;
+/// let refused = chroot.stat("/").unwrap_err();
+/// assert_eq!(refused.status(), Status::Closed);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[repr(i32)]
 #[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]

@@ -1,4 +1,6 @@
 //! Mount namespaces, chroots and an asynchronous release queue for hosts that run many sandboxes.
+//!
+//! The feature `tracing`, off by default, tells a subscriber of opens, runs, releases and callbacks.
 
 #[cfg(not(loom))]
 mod capi;
@@ -13,8 +15,10 @@ mod releasable;
 mod release;
 mod rundown;
 mod sandbox;
+mod spin;
 mod subscriber;
 mod sync;
+mod trace;
 #[cfg(all(test, loom))]
 #[path = "capi/word.rs"]
 mod word;

@@ -16,22 +16,24 @@ use crate::kernel::mount;
 use crate::kernel::namespace as kernel;
 use crate::kernel::namespace::NamespaceId;
 use crate::kernel::process::ProcRoot;
-use crate::namespace_thread::Visit;
 use crate::releasable::{Open, Releasable};
-use crate::release::{Kind, Lane, Proof, Reservation, Resource, Ticket};
+use crate::release::{Kind, Lane, Proof, Reservation, Resource, Ticket, queue_taken_along};
+use crate::subscriber::waits;
+use crate::trace;
 
 /// A mount namespace (mount_namespaces(7)), kept alive by a descriptor.
 ///
 /// A cheap handle; any thread may use it. Dropping the last one releases it through the gate's
 /// queue, as [`MountNamespace::release`] does at once.
 ///
-/// ```no_run
+/// ```
 /// use nsgate::{Gate, GateOptions, MountNamespace};
 ///
 /// let gate = Gate::open(GateOptions::default())?;
-/// let namespace = MountNamespace::from_pid(&gate, 4711)?;
-/// let hosts = namespace.run(|| std::fs::read_to_string("/etc/hosts"))?;
-/// # Ok::<(), nsgate::Error>(())
+/// let namespace = MountNamespace::from_pid(&gate, std::process::id() as i32)?;
+/// let names = namespace.run(|| std::fs::read_dir("/").map(Iterator::count))??;
+/// assert!(names > 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct MountNamespace(Arc<Inner>);
@@ -119,7 +121,7 @@ impl MountNamespace {
         // A thread of its own, which ends with it: none may be given back from there (rule 1).
         let body = move || {
             let made = kernel::unshare()
-                .and_then(|()| mount::make_all_private())
+                .and_then(|()| mount::set_propagation(libc::MS_PRIVATE))
                 .and_then(|()| ProcRoot::open())
                 .and_then(|proc| kernel::open_current(&proc));
             // The receiver waits below until it has this.
@@ -182,7 +184,10 @@ impl MountNamespace {
     pub fn run<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R> {
         let open = self.0.releasable.begin()?;
         let enter = || kernel::set(open.as_fd());
-        self.0.gate.threads().run(enter, job)
+        let job = queue_taken_along(waits::taken_along(job));
+        trace::run(&self.0.id, |visit| {
+            self.0.gate.threads().run(enter, job, visit)
+        })
     }
 
     /// Like [`MountNamespace::run`], but returns at once. `done` is called exactly once if this
@@ -194,14 +199,13 @@ impl MountNamespace {
     ) -> Result<()> {
         let open = Arc::new(Releasable::begin_owned(self.0.clone())?);
         let target = open.clone();
-        self.0.gate.threads().visit(Visit {
-            enter: Box::new(move || kernel::set(target.as_fd())),
-            job,
-            done: Box::new(move |outcome| {
-                drop(open);
-                done(outcome);
-            }),
-        })
+        let enter = Box::new(move || kernel::set(target.as_fd()));
+        let done = move |outcome| {
+            drop(open);
+            done(outcome);
+        };
+        let threads = self.0.gate.threads();
+        threads.start(&self.0.id, enter, job, Box::new(done))
     }
 
     /// Hands the namespace over for release. New work is refused with CLOSED from here, as is a

@@ -3,17 +3,22 @@
 //! The pool never gives a job to a thread that did not come back home, and never sends one of its
 //! threads anywhere but into the namespace of the job at hand (rules 2 and 3 of the design).
 
+mod asking;
+
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use crate::error::{Error, Result, Status};
 use crate::gate::supervisor::Supervisor;
 use crate::kernel::{namespace, process};
 use crate::panic::caught;
+use crate::spin::Lookout;
 use crate::sync::lock;
+use crate::trace;
 
 /// One visit: what to do, where, and whom to tell.
 pub(crate) struct Visit {
@@ -23,9 +28,11 @@ pub(crate) struct Visit {
     pub(crate) job: Box<dyn FnOnce() + Send>,
     /// Called exactly once, on a thread that is outside: OK, or why the job did not run, panicked,
     /// or left a thread behind that could not come home.
-    pub(crate) done: Box<dyn FnOnce(Result<()>) + Send>,
+    pub(crate) done: Done,
+    pub(crate) trace: trace::Visit,
 }
 
+pub(crate) type Done = Box<dyn FnOnce(Result<()>) + Send>;
 pub(crate) type Enter = Box<dyn FnOnce() -> Result<()> + Send>;
 
 /// The pool of namespace threads of one gate.
@@ -39,18 +46,32 @@ struct Pool {
     idle_timeout: Duration,
     state: Mutex<State>,
     wake: Condvar,
+    /// The last visit's number, for threads that look without the lock.
+    arrived: AtomicU64,
+    /// For visits, by the threads; for the ends of visits, by their callers.
+    for_visits: Lookout,
+    for_ends: Lookout,
 }
 
 #[derive(Default)]
 struct State {
-    /// Numbered, so that one can be taken back.
-    queue: VecDeque<(u64, Visit)>,
+    queue: VecDeque<Queued>,
     last_number: u64,
     /// Threads that wait for a visit.
     idle: u32,
+    /// Those of them that do so awake, for a moment.
+    awake: u32,
     /// Threads that exist or are being made.
     threads: u32,
     closed: bool,
+}
+
+struct Queued {
+    /// So that it can be taken back.
+    number: u64,
+    /// A job waits for it, which keeps its own thread meanwhile.
+    is_nested: bool,
+    visit: Visit,
 }
 
 thread_local! {
@@ -72,6 +93,9 @@ impl NamespaceThreads {
             idle_timeout,
             state: Mutex::default(),
             wake: Condvar::new(),
+            arrived: AtomicU64::new(0),
+            for_visits: Lookout::default(),
+            for_ends: Lookout::default(),
         }))
     }
 
@@ -100,9 +124,19 @@ impl NamespaceThreads {
         }
         state.last_number += 1;
         let number = state.last_number;
-        state.queue.push_back((number, visit));
+        state.queue.push_back(Queued {
+            number,
+            is_nested,
+            visit,
+        });
+        pool.arrived.store(number, Ordering::Relaxed);
         if has_idle {
-            pool.wake.notify_one();
+            // Who is awake looks into the queue once more before it sleeps.
+            let has_awake = state.awake as usize >= state.queue.len();
+            drop(state);
+            if !has_awake {
+                pool.wake.notify_one();
+            }
             return Ok(());
         }
         if !may_grow {
@@ -122,46 +156,6 @@ impl NamespaceThreads {
         INSIDE.get() == Arc::as_ptr(&self.0)
     }
 
-    /// Runs `enter` and then `job` on a thread, and waits for them. The job's panic comes back as
-    /// PANIC.
-    pub(crate) fn run<R: Send>(
-        &self,
-        enter: impl FnOnce() -> Result<()> + Send,
-        job: impl FnOnce() -> R + Send,
-    ) -> Result<R> {
-        let mut result = None;
-        let (sender, receiver) = mpsc::sync_channel(1);
-        {
-            let slot = &mut result;
-            let job: Box<dyn FnOnce() + Send + '_> = Box::new(move || *slot = Some(job()));
-            let enter: Box<dyn FnOnce() -> Result<()> + Send + '_> = Box::new(enter);
-            // SAFETY: what both borrow outlives them: this function returns only after `done` was
-            // called, or `visit` failed, and in both cases they are gone by then.
-            let (enter, job) = unsafe {
-                (
-                    std::mem::transmute::<Box<dyn FnOnce() -> Result<()> + Send + '_>, Enter>(
-                        enter,
-                    ),
-                    std::mem::transmute::<Box<dyn FnOnce() + Send + '_>, Box<dyn FnOnce() + Send>>(
-                        job,
-                    ),
-                )
-            };
-            self.visit(Visit {
-                enter,
-                job,
-                done: Box::new(move |outcome| {
-                    // The receiver waits below until it has this.
-                    let _ = sender.send(outcome);
-                }),
-            })?;
-        }
-        receiver
-            .recv()
-            .unwrap_or_else(|_| Err(Error::closed("the namespace thread is gone")))?;
-        result.ok_or_else(|| Error::new(Status::Panic, "the job ended without a result"))
-    }
-
     /// Refuses new visits and lets the threads end, each after what it is doing. Queued visits are
     /// answered with CLOSED.
     pub(crate) fn close(&self) {
@@ -171,8 +165,8 @@ impl NamespaceThreads {
             self.0.wake.notify_all();
             std::mem::take(&mut state.queue)
         };
-        for (_, visit) in queued {
-            refuse(visit, Error::closed("the gate is closed"));
+        for queued in queued {
+            refuse(queued.visit, Error::closed("the gate is closed"));
         }
     }
 }
@@ -192,7 +186,7 @@ fn grow(pool: &Arc<Pool>) -> Result<()> {
     };
     let made = pool.supervisor.spawn("nsgate-visit", body);
     if let Err(error) = &made {
-        retire(pool, error);
+        retire(pool, error, false);
     }
     made
 }
@@ -201,8 +195,8 @@ impl Pool {
     /// Fails with `error` if the visit still waits; otherwise a thread has it, or it was refused.
     fn take_back(&self, number: u64, error: Error) -> Result<()> {
         let mut state = lock(&self.state);
-        let waits = |(waiting, _): &(u64, Visit)| *waiting == number;
-        let Some(place) = state.queue.iter().position(waits) else {
+        let mut queue = state.queue.iter();
+        let Some(place) = queue.position(|queued| queued.number == number) else {
             return Ok(());
         };
         let taken = state.queue.remove(place);
@@ -213,36 +207,59 @@ impl Pool {
     }
 }
 
-/// One thread less, because of an error.
-fn retire(pool: &Pool, error: &Error) {
+/// One thread less, because of an error; `was_made`: one that a visit may count on.
+fn retire(pool: &Pool, error: &Error, was_made: bool) {
     let stranded = {
         let mut state = lock(&pool.state);
         state.threads -= 1;
-        if state.threads > 0 {
-            return;
+        match state.threads {
+            0 => std::mem::take(&mut state.queue),
+            _ if was_made => state.last_nested().into_iter().collect(),
+            _ => return,
         }
-        std::mem::take(&mut state.queue)
     };
-    for (_, visit) in stranded {
-        refuse(visit, error.clone());
+    for queued in stranded {
+        refuse(queued.visit, error.clone());
+    }
+}
+
+impl State {
+    /// Takes out the last nested visit that no idle thread comes for: it would be left to the thread
+    /// of its own caller.
+    fn last_nested(&mut self) -> Option<Queued> {
+        let place = self.queue.iter().rposition(|queued| queued.is_nested)?;
+        (place >= self.idle as usize)
+            .then(|| self.queue.remove(place))
+            .flatten()
     }
 }
 
 fn serve(pool: &Arc<Pool>) {
     INSIDE.set(Arc::as_ptr(pool));
+    trace::went_abroad();
     let arrived = process::unshare_fs().and_then(|()| namespace::set(pool.home.as_fd()));
     if let Err(error) = arrived {
-        retire(pool, &error.with_context("a new namespace thread"));
+        retire(pool, &error.with_context("a new namespace thread"), true);
         return;
     }
     let umask = process::set_umask(0o077);
     while let Some(visit) = next(pool) {
-        let Visit { enter, job, done } = visit;
+        let Visit {
+            enter,
+            job,
+            done,
+            trace,
+        } = visit;
         // What the job before this one left is nothing to this one.
         process::set_umask(umask);
+        trace.begins();
         let mut outcome = enter();
         match &outcome {
-            Ok(()) => outcome = caught(job).map_err(|error| error.with_context("the job")),
+            Ok(()) => {
+                trace.is_inside();
+                outcome = caught(job).map_err(|error| error.with_context("the job"));
+                trace.ends();
+            }
             Err(_) => drop(job),
         }
         if let Err(error) = namespace::set(pool.home.as_fd()) {
@@ -262,15 +279,27 @@ fn serve(pool: &Arc<Pool>) {
 /// The next visit; None when the thread should end.
 fn next(pool: &Pool) -> Option<Visit> {
     let mut state = lock(&pool.state);
+    let mut is_awake = true;
     loop {
-        if let Some((_, visit)) = state.queue.pop_front() {
-            return Some(visit);
+        if let Some(queued) = state.queue.pop_front() {
+            return Some(queued.visit);
         }
         if state.closed {
             state.threads -= 1;
             return None;
         }
         state.idle += 1;
+        if is_awake {
+            state.awake += 1;
+            let seen = state.last_number;
+            drop(state);
+            let has_arrived = || pool.arrived.load(Ordering::Relaxed) != seen;
+            is_awake = pool.for_visits.until(has_arrived);
+            state = lock(&pool.state);
+            state.awake -= 1;
+            state.idle -= 1;
+            continue;
+        }
         let (guard, timeout) = pool
             .wake
             .wait_timeout(state, pool.idle_timeout)
@@ -308,6 +337,7 @@ mod tests {
             enter: Box::new(|| Ok(())),
             job: Box::new(|| ()),
             done: Box::new(|_| ()),
+            trace: trace::Visit::default(),
         }
     }
 

@@ -61,12 +61,28 @@ pub(crate) use reservation::Reservation;
 pub(crate) use resource::{BeforeRelease, Hook, Lane, Resource};
 pub use retry::RetryOptions;
 pub use stats::{Histogram, Stats};
+pub(crate) use threads::queue_taken_along;
 pub use unmount::UnmountOptions;
 
 /// A gate's queue of releases. A cheap handle.
 ///
 /// Any thread may call any method. What would wait for its own caller, because that is a worker or
 /// a callback of this queue, answers WOULD_DEADLOCK.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let volume = tempfile::tempdir()?;
+/// # let chroot = nsgate::Chroot::open(&gate, volume.path(), &Default::default())?;
+/// use std::time::{Duration, Instant};
+///
+/// let releases = gate.releases();
+/// let ticket = chroot.release()?;
+/// let event = releases.wait(ticket, None)?;
+/// println!("gone after {:?}", event.queued + event.worked);
+/// let report = releases.drain(Instant::now() + Duration::from_secs(10))?;
+/// assert_eq!((report.released, report.remaining), (1, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct ReleaseQueue(Arc<Handle>);
 
@@ -196,7 +212,7 @@ impl ReleaseQueue {
             .shared
             .with(|state| state.cancel(ticket, Instant::now()))?;
         let mut attachments = cancelled.attachments;
-        // Told of the end, and done: what is open again may be attached anew.
+        // It was for this release; whoever has the thing again may give it another.
         let hook = attachments.hook.take();
         let reclaim = attachments.reclaim.take();
         let reservation =
@@ -209,6 +225,7 @@ impl ReleaseQueue {
         self.0.shared.with(|state| {
             state.announce_cancelled(cancelled.index, cancelled.event, hook);
         });
+        cancelled.trace.tell();
         result
     }
 
@@ -278,16 +295,18 @@ impl ReleaseQueue {
         let shared = &self.0.shared;
         shared.with(State::close);
         let drained = shared.wait_past(Some(u64::MAX), Some(deadline));
-        let report = shared.with(|state| {
+        let (report, abandoned) = shared.with(|state| {
             let now = Instant::now();
             let remaining = state.report(now);
-            if drained.is_err() {
-                state.abandon(now);
-            }
+            let abandoned = match drained {
+                Ok(()) => Default::default(),
+                Err(_) => state.abandon(now),
+            };
             let report = state.report_after_close(remaining, now);
             state.seal(now);
-            report
+            (report, abandoned)
         });
+        abandoned.tell();
         // The report is what counts; a callback that hangs doesn't hold it up beyond the deadline.
         let _ = shared.wait_for_threads(deadline);
         Ok(report)

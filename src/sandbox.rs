@@ -22,11 +22,13 @@ mod attachment;
 mod index;
 mod life;
 mod observer;
+mod state;
 mod turn;
 
+pub use life::Sandbox;
 pub(crate) use life::WeakSandbox;
-pub use life::{Network, Sandbox, State};
 pub use observer::Subscriber;
+pub use state::{Network, State};
 
 pub(crate) use index::By;
 use index::Index;
@@ -39,7 +41,8 @@ use observer::Plain;
 /// When the last handle is dropped the map [closes](SandboxMap::close). A subscriber that owns a
 /// handle of its own map keeps it open, so there `close` is the contract.
 ///
-/// ```no_run
+/// ```
+/// # let directory = tempfile::tempdir()?;
 /// use nsgate::{Chroot, ChrootOptions, Gate, GateOptions, Result, Sandbox, SandboxMap, Subscriber};
 ///
 /// struct Log;
@@ -50,20 +53,18 @@ use observer::Plain;
 ///     }
 /// }
 ///
-/// # fn main() -> Result<()> {
 /// let gate = Gate::open(GateOptions::default())?;
 /// let map = SandboxMap::new(&gate);
 /// map.subscribe("log", Log)?;
-/// let sandbox = map.register("sandbox-1", "life-1", "alice".to_string()).map_err(|(error, _)| error)?;
-/// sandbox.assign_network("10.0.0.7".parse().unwrap())?;
+/// let sandbox = map.register("sandbox-1", "life-1", "alice".to_string()).map_err(|e| e.0)?;
+/// sandbox.assign_network("10.0.0.7".parse()?)?;
 /// sandbox.mark_running()?;
-/// let volume = Chroot::open(&gate, "/volumes/1".as_ref(), &ChrootOptions::default())?;
+/// let volume = Chroot::open(&gate, directory.path(), &ChrootOptions::default())?;
 /// sandbox.attach(&volume)?;
 /// sandbox.mark_stopped()?;
 /// sandbox.network_released()?; // submits the chroot's release, doesn't wait for it
 /// map.wait_idle(None)?;
-/// # Ok(())
-/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct SandboxMap<T: Send + Sync + 'static> {
     shared: Arc<Shared<T>>,

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result, Status};
 use crate::panic::{caught, drop_caught};
 use crate::sync::{Arc, Mutex, lock};
+use crate::trace;
 
 mod revocable;
 mod statistics;
@@ -27,6 +28,14 @@ use waits::Node;
 const LONGEST_NAME: usize = 255;
 
 /// The id of one subscriber, unique in the process; ends it.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// let subscription = gate.releases().subscribe(|event| println!("{event:?}"))?;
+/// // From here on no call is under way, and what the callback owned is dropped.
+/// gate.releases().unsubscribe_wait(subscription)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct Subscription(Node);
 
@@ -130,7 +139,11 @@ impl<C: ?Sized> SubscriberList<C> {
 
     /// Calls every subscriber in order, on this thread, under no lock. What they answer is recorded;
     /// an error or a panic of one keeps none of the others from being called.
-    pub(crate) fn dispatch(&self, call: impl Fn(&C) -> Result<()>) -> Calls {
+    pub(crate) fn dispatch(
+        &self,
+        what: trace::Callback<'_>,
+        call: impl Fn(&C) -> Result<()>,
+    ) -> Calls {
         let mut calls = Calls::default();
         let snapshot = Arc::clone(&lock(&self.entries).current);
         for entry in snapshot.iter() {
@@ -140,9 +153,12 @@ impl<C: ?Sized> SubscriberList<C> {
             let Some(function) = callback.function.as_deref() else {
                 continue;
             };
-            let began = Instant::now();
-            let answer = entry.subscription.0.hold(|| caught(|| call(function)));
-            let counted = entry.counters.record(began.elapsed(), self.budget, answer);
+            let (took, answer) = what.during(&entry.name, || {
+                let began = Instant::now();
+                let answer = entry.subscription.0.hold(|| caught(|| call(function)));
+                (began.elapsed(), answer)
+            });
+            let counted = entry.counters.record(took, self.budget, answer);
             calls.slow += counted.slow;
             calls.panics += counted.panics;
             // Before the next one is called: this may be the last use, which ends the subscriber.

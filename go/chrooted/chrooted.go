@@ -3,6 +3,7 @@ package chrooted
 import (
 	"context"
 	"path"
+	"sync/atomic"
 	"time"
 
 	nsgate "github.com/nsgate/nsgate/go"
@@ -26,14 +27,15 @@ type Chrooted struct {
 	state func() *state
 }
 
-// state is what a Chrooted is, behind the function. Once the chroot is open, nothing here but inside is
-// written.
+// state is what a Chrooted is, behind the function. Once the chroot is open, nothing here but inside and
+// told is written.
 type state struct {
 	chroot   *nsgate.Chroot
 	gate     *nsgate.Gate // nil: the default one
 	options  nsgate.ChrootOptions
 	patience time.Duration
 	inside   threads
+	told     atomic.Uint64 // the ticket that a Close has got
 }
 
 // Option sets something of a [Chrooted]. It is called before the directory is opened.

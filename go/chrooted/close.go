@@ -2,6 +2,7 @@ package chrooted
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -10,7 +11,8 @@ import (
 
 // Close refuses new operations, lets the running ones finish, and waits until the chroot is gone: for as
 // long as [WithCloseDeadline] says. When that passes it answers [nsgate.ErrTimedOut], and the release goes
-// on. Called by the function of a Do of the same chroot it doesn't wait, and returns nil.
+// on. Called by the function of a Do of the same chroot it doesn't wait, and returns nil. Of a chroot that
+// its sandbox has released it waits for that release.
 //
 // A second Close answers [ErrNamespaceClosed]. A callback that must not block calls CloseAsync.
 func (c *Chrooted) Close() error {
@@ -25,7 +27,7 @@ func (c *Chrooted) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.patience)
 	defer cancel()
 	err = c.wait(ctx, ticket)
-	if err != nil && err == ctx.Err() {
+	if err != nil && errors.Is(err, ctx.Err()) {
 		return &nsgate.Error{
 			Status:  nsgate.StatusTimedOut,
 			Message: fmt.Sprintf("%q is not released after %v; the release goes on", c.ActualRoot, s.patience),
@@ -49,17 +51,29 @@ func (c *Chrooted) CloseContext(ctx context.Context) error {
 // CloseAsync is Close, but doesn't wait: the ticket tells how the release ends. It takes microseconds
 // whatever the volume does.
 func (c *Chrooted) CloseAsync() (nsgate.Ticket, error) {
-	ticket, err := c.state().chroot.Release()
+	s := c.state()
+	ticket, err := s.chroot.Release()
 	if err != nil {
-		return nsgate.Ticket{}, c.closing(answer(err))
+		var released bool
+		if ticket, released = s.chroot.Ticket(); !released {
+			return nsgate.Ticket{}, c.closing(answer(err))
+		}
+	}
+	// One caller gets the ticket, whoever released the chroot. A release that was cancelled is followed by
+	// one with another ticket.
+	if s.told.Swap(ticket.ID()) == ticket.ID() {
+		return nsgate.Ticket{}, c.closing(ErrNamespaceClosed)
 	}
 	return ticket, nil
 }
 
 func (c *Chrooted) wait(ctx context.Context, ticket nsgate.Ticket) error {
 	event, err := ticket.Wait(ctx)
+	if errors.Is(err, nsgate.ErrNotFound) {
+		return nil // its sandbox released it so long ago that only this is left to know: it has ended
+	}
 	if err != nil {
-		return err
+		return answer(err)
 	}
 	switch {
 	case event.Outcome == nsgate.OutcomeReleased && event.BeforeRelease == nil:

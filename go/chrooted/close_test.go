@@ -246,11 +246,67 @@ func TestASandboxReleasesWhatIsAttachedToIt(t *testing.T) {
 	must(t, sandbox.Attach(c.Underlying()))
 	get[bool](t)(sandbox.NetworkReleased(context.Background()))
 	failsWith(t, second(c.Stat("/")), chrooted.ErrNamespaceClosed)
+	must(t, c.Close())
 	failsWith(t, c.Close(), chrooted.ErrNamespaceClosed)
 	late, _ := open(t, chrooted.WithGate(gate))
 	failsWith(t, sandbox.Attach(late.Underlying()), nsgate.ErrClosed)
 	get[os.FileInfo](t)(late.Stat("/"))
 	must(t, late.Close())
+}
+
+func TestCloseWaitsForTheReleaseOfItsSandbox(t *testing.T) {
+	gate := openGate(t)
+	m := get[*nsgate.Map[string]](t)(nsgate.NewMap[string](gate))
+	defer m.Close()
+	sandbox := get[*nsgate.Sandbox[string]](t)(m.Register("sandbox", "life", "value"))
+	var chroots []*chrooted.Chrooted
+	for range 2 {
+		c, _ := open(t, chrooted.WithGate(gate), chrooted.WithCloseDeadline(20*time.Millisecond))
+		must(t, sandbox.Attach(c.Underlying()))
+		chroots = append(chroots, c)
+	}
+	letGo := hang(t, chroots[0])
+	get[bool](t)(sandbox.NetworkReleased(context.Background()))
+	failsWith(t, chroots[0].Close(), nsgate.ErrTimedOut)
+	failsWith(t, chroots[0].Close(), chrooted.ErrNamespaceClosed)
+	letGo()
+	ticket := get[nsgate.Ticket](t)(chroots[1].CloseAsync())
+	equal(t, get[nsgate.Event](t)(ticket.Wait(limited(t))).Outcome, nsgate.OutcomeReleased)
+	failsWith(t, second(chroots[1].CloseAsync()), chrooted.ErrNamespaceClosed)
+}
+
+func TestCloseOfWhatIsForgottenAlready(t *testing.T) {
+	gate := openGate(t, nsgate.WithCapacity(8))
+	c, _ := open(t, chrooted.WithGate(gate))
+	// A sandbox would do it like this.
+	old := get[nsgate.Ticket](t)(c.Underlying().Release())
+	get[nsgate.Event](t)(old.Wait(limited(t)))
+	for range 5_000 {
+		job := get[*nsgate.Job](t)(gate.Reserve("other", func(context.Context) error { return nil }))
+		ticket := get[nsgate.Ticket](t)(job.Submit())
+		get[nsgate.Event](t)(ticket.Wait(limited(t)))
+		job.Free()
+	}
+	failsWith(t, second(old.Wait(limited(t))), nsgate.ErrNotFound)
+	must(t, c.Close())
+	failsWith(t, c.Close(), chrooted.ErrNamespaceClosed)
+}
+
+func TestEachReleaseIsTheCloseOfOne(t *testing.T) {
+	gate := openGate(t, nsgate.WithWorkers(1, 1))
+	c, _ := open(t, chrooted.WithGate(gate))
+	started, busy := make(chan struct{}), make(chan struct{})
+	job := get[*nsgate.Job](t)(gate.Reserve("busy", func(context.Context) error { close(started); <-busy; return nil }))
+	get[nsgate.Ticket](t)(job.Submit())
+	<-started
+	must(t, c.Underlying().BeforeRelease(func(context.Context) error { return nil })) // waits behind the job
+	ticket := get[nsgate.Ticket](t)(c.CloseAsync())
+	must(t, ticket.Cancel())
+	must(t, c.Mkdir("/open-again", 0o755))
+	again := get[nsgate.Ticket](t)(c.CloseAsync())
+	failsWith(t, second(c.CloseAsync()), chrooted.ErrNamespaceClosed)
+	close(busy)
+	equal(t, get[nsgate.Event](t)(again.Wait(limited(t))).Outcome, nsgate.OutcomeReleased)
 }
 
 func TestAForgottenChrootIsReleased(t *testing.T) {

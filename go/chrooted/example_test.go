@@ -44,3 +44,15 @@ func ExampleChroot() {
 	// released <nil>
 	// true
 }
+
+func ExampleIsNSorErr() {
+	var missing chrooted.NSPathNotExistError
+	var other chrooted.NSPathNotNSError
+	fmt.Println(chrooted.IsNSorErr("/proc/self/ns/mnt"))
+	fmt.Println(errors.As(chrooted.IsNSorErr("/proc/no/such"), &missing))
+	fmt.Println(errors.As(chrooted.IsNSorErr("/proc/self/maps"), &other))
+	// Output:
+	// <nil>
+	// true
+	// true
+}

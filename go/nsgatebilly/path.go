@@ -68,7 +68,7 @@ func (f *FS) resolve(name string, follow bool) (string, error) {
 		}
 		target, err := f.chroot().Readlink(p)
 		if err != nil {
-			return p, nil // no link, or nothing there: the operation says what
+			return p, nil //nolint:nilerr // no link, or nothing there: the operation says what
 		}
 		if !path.IsAbs(target) {
 			target = path.Join(dir, target)

@@ -20,7 +20,7 @@ use super::namespace::{done, job, nsgate_done_function, nsgate_namespace_id, nsg
 use super::status::{nsgate_error, nsgate_status};
 use super::string::{nsgate_string, path};
 use super::structs::{self, Extensible};
-use crate::{Chroot, ChrootOptions, Propagation, Result};
+use crate::{Chroot, ChrootOptions, Propagation, Result, Ticket};
 
 /// Refuse all changes (EROFS).
 pub const NSGATE_CHROOT_READ_ONLY: u32 = 1;
@@ -76,7 +76,9 @@ fn options(from: &nsgate_chroot_options) -> Result<ChrootOptions> {
 /// Ownership: options is borrowed and may be NULL for the defaults. The handle is ended by
 /// nsgate_chroot_free.
 /// Errors: NSGATE_OS, with ENOTDIR when the volume is no directory; NSGATE_FULL when no place for its
-/// release is left; NSGATE_CLOSED when the gate is closed.
+/// release is left; NSGATE_CLOSED when the gate is closed. Before Linux 5.12 also NSGATE_UNSUPPORTED,
+/// where a mount that is to be taken along lies beneath another, and NSGATE_WOULD_DEADLOCK in a job
+/// when no other namespace thread is left.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_chroot_open(
     gate: nsgate_gate,
@@ -197,6 +199,21 @@ pub unsafe extern "C" fn nsgate_chroot_release(
     entry!(error, {
         let out = Out::optional(ticket);
         out.write(chroot.get()?.release()?.as_raw());
+        Ok(())
+    })
+}
+
+/// Gives the ticket of the chroot's release, whoever asked for that: the sandbox it is attached to,
+/// perhaps. 0 while it is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsgate_chroot_ticket(
+    chroot: nsgate_chroot,
+    out: *mut u64,
+    error: *mut nsgate_error,
+) -> nsgate_status {
+    entry!(error, {
+        let out = Out::new(out)?;
+        out.write(chroot.get()?.ticket().map_or(0, Ticket::as_raw));
         Ok(())
     })
 }

@@ -12,6 +12,18 @@ use crate::kernel::path::open_in_root;
 ///
 /// Flags that open(2) doesn't know are ignored, as open(2) does. `O_CLOEXEC` is always added. `mode`
 /// counts with `O_CREAT` and `O_TMPFILE` only, less the process's umask.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let volume = tempfile::tempdir()?;
+/// # let chroot = nsgate::Chroot::open(&gate, volume.path(), &Default::default())?;
+/// use nsgate::OpenOptions;
+///
+/// let append = OpenOptions::new(libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND).mode(0o600);
+/// let log = std::fs::File::from(chroot.open_file("log", append)?);
+/// assert_eq!(chroot.stat("log")?.mode() & 0o777, 0o600);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct OpenOptions {
     /// `O_RDONLY`, `O_WRONLY` or `O_RDWR`, and any others of open(2).

@@ -3,6 +3,17 @@
 use crate::kernel::mount::Attributes;
 
 /// How mounts made later on the host's side reach the chroot.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let volume = tempfile::tempdir()?;
+/// use nsgate::{Chroot, ChrootOptions, Propagation};
+///
+/// let mut options = ChrootOptions::default();
+/// options.propagation = Propagation::Slave;
+/// let chroot = Chroot::open(&gate, volume.path(), &options)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub enum Propagation {

@@ -14,6 +14,18 @@ use crate::kernel::file::{getdents64, lstatat};
 use crate::kernel::path::{open_in_root, with_c_path};
 
 /// One name in a directory. "." and ".." are left out.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let volume = tempfile::tempdir()?;
+/// # let chroot = nsgate::Chroot::open(&gate, volume.path(), &Default::default())?;
+/// use nsgate::FileKind;
+///
+/// chroot.mkdir("logs", 0o755)?;
+/// let entry = chroot.read_dir("/")?.next().expect("an entry")?;
+/// assert_eq!((entry.name.to_str(), entry.kind), (Some("logs"), FileKind::Directory));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DirEntry {
@@ -30,6 +42,20 @@ pub struct DirEntry {
 /// The entries of an open directory, in the order in which the file system gives them.
 ///
 /// It owns its descriptor and outlives the chroot it comes from. After an error it ends.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let volume = tempfile::tempdir()?;
+/// # let chroot = nsgate::Chroot::open(&gate, volume.path(), &Default::default())?;
+/// chroot.create("a", 0o644)?;
+/// chroot.create("b", 0o644)?;
+/// let mut bytes = 0;
+/// for entry in chroot.read_dir_with_stat("/")? {
+///     bytes += entry?.stat.expect("was asked for").size();
+/// }
+/// assert_eq!(bytes, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct ReadDir {
     directory: OwnedFd,
     entries: Entries,

@@ -19,10 +19,10 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    pub(super) fn new(descriptor: OwnedFd, proof: MountProof) -> Tree {
+    pub(super) fn new(descriptor: OwnedFd, namespace: Option<OwnedFd>, proof: MountProof) -> Tree {
         Tree {
             descriptor: Some(descriptor),
-            namespace: OnceLock::new(),
+            namespace: namespace.map_or_else(OnceLock::new, OnceLock::from),
             proof,
         }
     }

@@ -172,6 +172,8 @@ impl<'a> Removal<'a> {
             Some(fd) => sweep(fd.as_fd(), &mut self.entries, &mut level.directories),
             None => Ok(()),
         };
+        // They are taken from the end: in the order in which the file system lists them.
+        level.directories.reverse();
         self.levels.push(level);
         if let Err(error) = swept {
             self.fail(error);

@@ -13,6 +13,20 @@ use crate::kernel::file::{linkat, lstatat, renameat2, symlinkat};
 use crate::kernel::path::{open_in_root, with_c_path};
 
 /// How a rename treats what is at the new name, as the flags of renameat2(2).
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let volume = tempfile::tempdir()?;
+/// # let chroot = nsgate::Chroot::open(&gate, volume.path(), &Default::default())?;
+/// use nsgate::RenameOptions;
+///
+/// chroot.create("current", 0o644)?;
+/// chroot.mkdir("next", 0o755)?;
+/// let exchange = RenameOptions { exchange: true, ..RenameOptions::default() };
+/// chroot.rename("next", "current", exchange)?;
+/// assert!(chroot.stat("current")?.is_directory());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct RenameOptions {
     /// EEXIST when there is something (`RENAME_NOREPLACE`).

@@ -13,6 +13,17 @@ use crate::kernel::file::lstatat;
 use crate::kernel::path::{open_in_root, with_c_path};
 
 /// The kind of a file, as the type bits of its mode and the type in its directory entry say.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let volume = tempfile::tempdir()?;
+/// # let chroot = nsgate::Chroot::open(&gate, volume.path(), &Default::default())?;
+/// use nsgate::FileKind;
+///
+/// chroot.symlink("/etc/passwd", "link")?;
+/// assert_eq!(chroot.lstat("link")?.kind(), FileKind::Symlink);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[non_exhaustive]
 pub enum FileKind {
@@ -65,6 +76,19 @@ impl FileKind {
 }
 
 /// A time of a file: seconds since 1970 (negative before it) and nanoseconds from there on.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let volume = tempfile::tempdir()?;
+/// # let chroot = nsgate::Chroot::open(&gate, volume.path(), &Default::default())?;
+/// use nsgate::FileTime;
+///
+/// chroot.create("file", 0o644)?;
+/// let moon = FileTime { seconds: -14_182_940, nanoseconds: 0 };
+/// chroot.set_times("file", None, Some(moon), true)?;
+/// assert_eq!(chroot.stat("file")?.modification(), moon);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Default)]
 pub struct FileTime {
     /// Seconds since 1970-01-01 00:00 UTC.
@@ -120,6 +144,17 @@ impl From<FileTime> for SystemTime {
 }
 
 /// What stat(2) says of a file.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let volume = tempfile::tempdir()?;
+/// # let chroot = nsgate::Chroot::open(&gate, volume.path(), &Default::default())?;
+/// chroot.create("file", 0o600)?;
+/// chroot.truncate("file", 4096)?;
+/// let stat = chroot.stat("file")?;
+/// assert_eq!((stat.size(), stat.mode() & 0o777), (4096, 0o600));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct FileStat(libc::stat);
 
@@ -233,6 +268,15 @@ impl fmt::Debug for FileStat {
 }
 
 /// What statfs(2) says of a file system.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let volume = tempfile::tempdir()?;
+/// # let chroot = nsgate::Chroot::open(&gate, volume.path(), &Default::default())?;
+/// let volume = chroot.statfs("/")?;
+/// println!("{} bytes free", volume.blocks_available * volume.fragment_size as u64);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct FileSystemStat {

@@ -15,6 +15,16 @@ const NS_GET_MNTNS_ID: libc::Ioctl = 0x8008_b705_u32 as libc::Ioctl;
 
 /// Which mount namespace it is: the same numbers mean the same namespace for as long as somebody
 /// holds it; `ns_id`, where the kernel has it (Linux 6.11), is never used again.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// use nsgate::MountNamespace;
+///
+/// let (own, new) = (MountNamespace::current(&gate)?, MountNamespace::create(&gate)?);
+/// assert_ne!(own.id(), new.id());
+/// println!("made {}", new.id()); // mnt:[4026532178]
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct NamespaceId {
     /// Device of nsfs.
@@ -23,6 +33,13 @@ pub struct NamespaceId {
     pub inode: u64,
     /// The kernel's own 64-bit id.
     pub ns_id: Option<u64>,
+}
+
+impl std::fmt::Display for NamespaceId {
+    /// As /proc/PID/ns/mnt reads.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "mnt:[{}]", self.inode)
+    }
 }
 
 /// The calling thread's mount namespace.

@@ -16,6 +16,16 @@ pub(crate) fn check<D: fmt::Display>(value: libc::c_long, call: impl FnOnce() ->
     Ok(value)
 }
 
+/// The answer of one of rustix's calls, which are made in place and not in a function of the C
+/// library.
+#[inline(always)]
+pub(crate) fn told<T, D: fmt::Display>(
+    answer: rustix::io::Result<T>,
+    call: impl FnOnce() -> D,
+) -> Result<T> {
+    answer.map_err(|errno| Error::os(call(), errno.raw_os_error()))
+}
+
 /// The descriptor that a system call made.
 pub(crate) fn check_fd<D: fmt::Display>(
     value: libc::c_long,

@@ -8,6 +8,7 @@ use std::os::fd::BorrowedFd;
 use crate::error::{Error, Result, Status};
 use crate::kernel::namespace::{self, Standing};
 use crate::kernel::process::{self, ProcRoot};
+use crate::trace;
 
 thread_local! {
     /// The enters of this thread that wait for their restore, the innermost last.
@@ -20,12 +21,12 @@ thread_local! {
 /// Dropping it restores too, and aborts the process if that fails: running on in a customer's root
 /// is the one thing that must never happen.
 ///
-/// ```no_run
-/// # use nsgate::{Gate, GateOptions, MountNamespace};
-/// # let gate = Gate::open(GateOptions::default())?;
-/// # let namespace = MountNamespace::create(&gate)?;
+/// ```
+/// # use nsgate::MountNamespace;
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// let namespace = MountNamespace::create(&gate)?;
 /// let inside = namespace.enter()?;
-/// // … this thread sees the namespace's mounts …
+/// assert_eq!(MountNamespace::current(&gate)?.id(), namespace.id());
 /// inside.restore()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -38,6 +39,18 @@ pub struct Entered {
 }
 
 /// Why a restore failed.
+///
+/// ```
+/// # use nsgate::{MountNamespace, Status};
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let namespace = MountNamespace::create(&gate)?;
+/// let (outer, inner) = (namespace.enter()?, namespace.enter()?);
+/// let refused = outer.restore().unwrap_err();
+/// assert_eq!(refused.error.status(), Status::WrongOrder);
+/// inner.restore()?;
+/// refused.entered.expect("it can be tried again").restore()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct RestoreError {
     /// WRONG_ORDER: something entered later has to be restored first. TAINTED: this thread could
@@ -53,6 +66,7 @@ impl Entered {
         let standing = Standing::current(proc)?;
         process::unshare_fs()?;
         namespace::set(target)?;
+        trace::went_abroad();
         let id = NEXT.replace(NEXT.get() + 1);
         STACK.with_borrow_mut(|stack| stack.push(id));
         Ok(Entered {
@@ -85,12 +99,11 @@ impl Entered {
             return Ok(());
         };
         // An outer guard that was dropped first has brought the thread back past this one.
-        let waits = STACK.with_borrow_mut(|stack| {
+        let ended = STACK.with_borrow_mut(|stack| {
             let place = stack.iter().position(|id| *id == self.id);
-            stack.truncate(place.unwrap_or(stack.len()));
-            place.is_some()
+            stack.drain(place.unwrap_or(stack.len())..).count()
         });
-        if !waits {
+        if ended == 0 {
             return Ok(());
         }
         standing.restore_root().map_err(|error| {
@@ -98,6 +111,7 @@ impl Entered {
                 .with_status(Status::Tainted)
                 .with_context("this thread could not be brought back and must end")
         })?;
+        trace::came_home(ended);
         standing
             .restore_working_directory()
             .map_err(|error| error.with_context("the working directory could not be restored"))

@@ -7,6 +7,7 @@ use super::resource::{Attachments, Hook, Resource};
 use super::slot::Phase;
 use super::state::{Notice, State};
 use crate::error::{Error, Result, Status};
+use crate::trace;
 
 impl State {
     /// The one end of a release, after which its place is free.
@@ -85,10 +86,13 @@ impl State {
         self.slots.cancellations.begin(ticket);
         let slot = &mut self.slots[index];
         let resource = slot.resource.take();
+        let mut endings = trace::Endings::default();
+        endings.push(trace::Release::default(), slot.label.as_ref(), event);
         Ok(Cancelled {
             index,
             ticket: slot.ticket(index),
             event,
+            trace: endings,
             resource: resource.expect("a queued slot has its resource"),
             attachments: std::mem::take(&mut slot.attachments),
         })
@@ -99,14 +103,19 @@ impl State {
         self.tell(event, hook, index);
     }
 
-    /// Ends everything that has not ended. What runs is left to its worker.
-    pub(crate) fn abandon(&mut self, now: Instant) {
+    /// Ends everything that has not ended. What runs is left to its worker; of the rest its owner
+    /// tells, without the lock.
+    pub(crate) fn abandon(&mut self, now: Instant) -> trace::Endings {
+        let mut endings = trace::Endings::default();
         while let Some(index) = self.outstanding.first() {
             let slot = &mut self.slots[index];
             match slot.phase {
                 Phase::Announced => {
                     self.conclude(index, Outcome::Abandoned, now);
                     self.slots[index].phase = Phase::Forfeited;
+                    self.take_trace(index, &mut endings);
+                    self.forfeited += 1;
+                    self.remains.reserve(self.forfeited);
                 }
                 Phase::Running => {
                     self.totals.in_flight -= 1;
@@ -122,6 +131,7 @@ impl State {
                             .remove(self.slots.all(), index);
                     }
                     self.conclude(index, Outcome::Abandoned, now);
+                    self.take_trace(index, &mut endings);
                     let resource = self.slots[index].resource.take();
                     self.bury_slot(index, resource, now);
                     self.slots.free(index);
@@ -129,6 +139,15 @@ impl State {
             }
         }
         self.look_for_the_end();
+        endings
+    }
+
+    /// The slot's release has just ended.
+    fn take_trace(&mut self, index: u32, endings: &mut trace::Endings) {
+        let slot = &mut self.slots[index];
+        if let Some(event) = slot.event {
+            endings.push(std::mem::take(&mut slot.trace), slot.label.as_ref(), event);
+        }
     }
 }
 
@@ -138,6 +157,7 @@ pub(crate) struct Cancelled {
     /// The new ticket of its reservation.
     pub(crate) ticket: Ticket,
     pub(crate) event: Event,
+    pub(crate) trace: trace::Endings,
     pub(crate) resource: Box<dyn Resource>,
     pub(crate) attachments: Attachments,
 }

@@ -16,6 +16,19 @@ use crate::sync::lock;
 ///
 /// A cheap handle. When the last one is dropped before the submit, what it stands for is dropped by
 /// a worker (a descriptor is closed, a job is not run) and the place is given back.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// use nsgate::{Kind, Outcome, Proof};
+///
+/// // The place in the queue is taken now, so that the submit can't fail for lack of one.
+/// let job = gate.releases().reserve_job("tell the billing", || Ok(()))?;
+/// let ticket = job.submit()?;
+/// let event = gate.releases().wait(ticket, None)?;
+/// assert_eq!(event.outcome, Outcome::Released(Proof::Unverified));
+/// assert_eq!(event.kind, Kind::Job);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Job(Arc<Inner>);
 

@@ -3,6 +3,16 @@
 use std::time::Duration;
 
 /// What is released.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// use nsgate::Kind;
+///
+/// let namespace = nsgate::MountNamespace::create(&gate)?;
+/// let event = gate.releases().wait(namespace.release()?, None)?;
+/// assert_eq!(event.kind, Kind::MountNamespace);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[repr(u32)]
 #[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -20,6 +30,18 @@ pub enum Kind {
 }
 
 /// The id of one release. It is never zero and never used again by the same queue.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let volume = tempfile::tempdir()?;
+/// # let chroot = nsgate::Chroot::open(&gate, volume.path(), &Default::default())?;
+/// use nsgate::Ticket;
+///
+/// let ticket = chroot.release()?;
+/// let kept = ticket.as_raw();
+/// gate.releases().wait(Ticket::from_raw(kept), None)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Ticket(u64);
 
@@ -55,6 +77,21 @@ impl Ticket {
 }
 
 /// How sure it is that what was released no longer exists (rule 17 of the design).
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let volume = tempfile::tempdir()?;
+/// # let chroot = nsgate::Chroot::open(&gate, volume.path(), &Default::default())?;
+/// use nsgate::{Outcome, Proof};
+///
+/// let file = chroot.create("data", 0o600)?;
+/// let event = gate.releases().wait(chroot.release()?, None)?;
+/// if let Outcome::Released(Proof::Held { descriptors }) = event.outcome {
+///     println!("{descriptors} descriptor keeps the mount"); // until `file` is closed
+/// }
+/// assert_ne!(event.outcome, Outcome::Released(Proof::Verified));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Proof {
     /// The kernel says that it is gone.
@@ -71,6 +108,21 @@ pub enum Proof {
 }
 
 /// How a release ended. Each has exactly one.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let volume = tempfile::tempdir()?;
+/// # let chroot = nsgate::Chroot::open(&gate, volume.path(), &Default::default())?;
+/// use nsgate::Outcome;
+///
+/// let event = gate.releases().wait(chroot.release()?, None)?;
+/// match event.outcome {
+///     Outcome::Released(proof) => println!("let go: {proof:?}"),
+///     Outcome::Failed { os_error } => eprintln!("errno {os_error}, see ReleaseQueue::failed"),
+///     Outcome::Cancelled | Outcome::Abandoned => {}
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
     /// Let go, and gone as far as the proof says.
@@ -87,6 +139,22 @@ pub enum Outcome {
 }
 
 /// The end of one release.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let volume = tempfile::tempdir()?;
+/// # let chroot = nsgate::Chroot::open(&gate, volume.path(), &Default::default())?;
+/// use nsgate::Event;
+///
+/// let releases = gate.releases();
+/// let readable = releases.event_fd(); // for poll(2); events are kept from here on
+/// let ticket = chroot.release()?;
+/// releases.wait(ticket, None)?;
+/// let mut events = [Event::default(); 16];
+/// let count = releases.read_events(&mut events);
+/// assert_eq!((count, events[0].ticket, events[0].sequence), (1, ticket, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Event {
     /// Counts the queue's events from 1 without a gap; a gap in what is read was dropped.

@@ -11,13 +11,14 @@ use super::slot::Phase;
 use super::state::{Remains, State};
 use super::workforce::Running;
 use crate::error::{Error, Result};
+use crate::trace;
 
 /// One thing for a worker to do.
 pub(crate) enum Work {
     /// The step before the release of this slot. Nobody can cancel it now: the way back goes.
-    Before(u32, BeforeRelease, Option<Reclaim>),
+    Before(u32, BeforeRelease, Option<Reclaim>, trace::Release),
     /// An attempt to release this slot.
-    Release(u32, Box<dyn Resource>, Option<Reclaim>),
+    Release(u32, Box<dyn Resource>, Option<Reclaim>, trace::Release),
     /// Something that only has to be dropped.
     Bury(Remains),
 }
@@ -47,31 +48,45 @@ impl State {
         slot.phase = Phase::Running;
         slot.attempts += 1;
         self.totals.retries += u64::from(slot.attempts > 1);
-        if slot.started.is_none() {
-            slot.started = Some(now);
-            let queued = slot.submitted.map(|at| now.saturating_duration_since(at));
-            self.totals
-                .queue_duration
-                .record(queued.unwrap_or_default());
+        let first = slot.started.is_none();
+        let started = *slot.started.get_or_insert(now);
+        let queued = started.saturating_duration_since(slot.submitted.unwrap_or(started));
+        if first {
+            self.totals.queue_duration.record(queued);
         }
         let ticket = slot.ticket(index);
         let label = slot.label.clone().unwrap_or_else(|| "".into());
+        let mut trace = std::mem::take(&mut slot.trace);
+        trace.begin(ticket, slot.kind, &label, queued, slot.attempts);
         let running = Running::new(Some(ticket), slot.kind, label, now);
         let reclaim = slot.attachments.reclaim.take();
         let work = match slot.attachments.before_release.take() {
-            Some(before) => Work::Before(index, before, reclaim),
+            Some(before) => Work::Before(index, before, reclaim, trace),
             None => {
                 let resource = slot.resource.take();
                 Work::Release(
                     index,
                     resource.expect("a queued slot has its resource"),
                     reclaim,
+                    trace,
                 )
             }
         };
         self.totals.in_flight += 1;
         self.begin(worker, lane, running);
         work
+    }
+
+    /// A worker has settled what it was at: its trace stays with the release, or comes back to be
+    /// told of the end without the lock.
+    pub(crate) fn leave_trace(&mut self, index: u32, trace: trace::Release) -> trace::Endings {
+        let mut endings = trace::Endings::default();
+        let slot = &mut self.slots[index];
+        match (slot.phase, slot.event) {
+            (Phase::Free, Some(event)) => endings.push(trace, None, event),
+            _ => slot.trace = trace,
+        }
+        endings
     }
 
     /// The step before a release is done, or failed. What comes back has to be dropped.

@@ -5,6 +5,18 @@ use std::time::Duration;
 use super::outcome::{Kind, Ticket};
 
 /// Where a release stands.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let soon = std::time::Instant::now() + std::time::Duration::from_secs(10);
+/// # let job = || Err(Error::os("close(3)", libc::EIO));
+/// # gate.releases().reserve_job("fails", job)?.submit()?;
+/// use nsgate::{Error, ReleaseState};
+///
+/// let report = gate.releases().drain(soon)?;
+/// assert_eq!(report.items[0].state, ReleaseState::Failed);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[repr(u32)]
 #[non_exhaustive]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -22,6 +34,14 @@ pub enum ReleaseState {
 }
 
 /// One line of a [`Report`].
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// for item in gate.releases().report().items {
+///     println!("{} {:?} for {:?}: {}", item.label, item.state, item.age, item.detail);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReportItem {
     /// Which release.
@@ -43,6 +63,18 @@ pub struct ReportItem {
 }
 
 /// What a queue has done since its start, and what is left.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let volume = tempfile::tempdir()?;
+/// # let chroot = nsgate::Chroot::open(&gate, volume.path(), &Default::default())?;
+/// use std::time::{Duration, Instant};
+///
+/// chroot.release()?;
+/// let report = gate.close(Instant::now() + Duration::from_secs(10))?;
+/// assert_eq!((report.released, report.failed, report.remaining), (1, 0, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Report {
     /// Ended as released.
@@ -65,6 +97,19 @@ impl Report {
 }
 
 /// An entry of the list of failed releases.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// use nsgate::Error;
+///
+/// let job = || Err(Error::os("unlink(\"lock\")", libc::EACCES));
+/// let ticket = gate.releases().reserve_job("remove the lock", job)?.submit()?;
+/// gate.releases().wait(ticket, None)?;
+/// let failed = gate.releases().failed();
+/// assert_eq!((failed[0].ticket, failed[0].os_error), (ticket, libc::EACCES));
+/// gate.releases().forget(ticket)?; // or retry(ticket)
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FailedRelease {
     /// Which release.
@@ -84,6 +129,14 @@ pub struct FailedRelease {
 }
 
 /// A worker that has been at one thing for longer than its lane's budget.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// for stuck in gate.releases().stuck() {
+///     eprintln!("{} hangs for {:?}: {}", stuck.label, stuck.running, stuck.detail);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StuckRelease {
     /// Which release; `None` for the destruction of something that is no release any more.

@@ -6,6 +6,7 @@ use super::report::{ReleaseState, Report, ReportItem, StuckRelease};
 use super::slot::{Phase, Slot};
 use super::state::State;
 use super::stats::Stats;
+use super::workforce::Running;
 
 impl State {
     pub(crate) fn stats(&self, now: Instant) -> Stats {
@@ -115,26 +116,36 @@ impl State {
             .running()
             .filter(|(_, running)| running.stuck);
         stuck
-            .map(|(worker, running)| StuckRelease {
-                ticket: running.ticket,
-                kind: running.kind,
-                label: running.label.to_string(),
-                thread: worker.thread,
-                running: since(running.since, now),
-                detail: running.detail.as_deref().unwrap_or("").to_string(),
-            })
+            .map(|(worker, running)| stuck_release(worker.thread, running, now))
             .collect()
     }
 
     /// What a stuck worker hangs in, if it still is.
-    pub(crate) fn describe_stuck(&mut self, worker: usize, thread: i32, detail: &str) {
-        if let Some(worker) = &mut self.workforce.workers[worker]
-            && worker.thread == thread
-            && let Some(running) = &mut worker.running
-            && running.stuck
-        {
-            running.detail = Some(detail.into());
+    pub(crate) fn describe_stuck(
+        &mut self,
+        worker: usize,
+        thread: i32,
+        detail: &str,
+        now: Instant,
+    ) -> Option<StuckRelease> {
+        let worker = self.workforce.workers[worker].as_mut()?;
+        let running = worker.running.as_mut()?;
+        if worker.thread != thread || !running.stuck {
+            return None;
         }
+        running.detail = Some(detail.into());
+        Some(stuck_release(thread, running, now))
+    }
+}
+
+fn stuck_release(thread: i32, running: &Running, now: Instant) -> StuckRelease {
+    StuckRelease {
+        ticket: running.ticket,
+        kind: running.kind,
+        label: running.label.to_string(),
+        thread,
+        running: since(running.since, now),
+        detail: running.detail.as_deref().unwrap_or("").to_string(),
     }
 }
 

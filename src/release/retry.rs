@@ -6,6 +6,20 @@ use crate::error::{Error, Status};
 
 /// How failed attempts are repeated. Only what may pass by itself is repeated: EBUSY, EINTR, EAGAIN
 /// and ENOMEM; everything else fails at once.
+///
+/// ```
+/// use std::time::Duration;
+/// use nsgate::{Error, Gate, GateOptions};
+///
+/// let mut options = GateOptions::default();
+/// options.retry.attempts = 3;
+/// options.retry.first_pause = Duration::from_micros(100);
+/// let gate = Gate::open(options)?;
+/// let busy = || Err(Error::os("umount2(\"/busy\", 0)", libc::EBUSY));
+/// let ticket = gate.releases().reserve_job("busy", busy)?.submit()?;
+/// assert_eq!(gate.releases().wait(ticket, None)?.attempts, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RetryOptions {
     /// Pause after the first failed attempt; it doubles with each further one. 1 ms by default.

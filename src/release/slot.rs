@@ -9,6 +9,7 @@ use super::list::{Chain, Links, List};
 use super::outcome::{Event, Kind, Outcome, Ticket};
 use super::resource::{Attachments, Lane, Resource};
 use crate::error::Error;
+use crate::trace;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Phase {
@@ -52,6 +53,8 @@ pub(crate) struct Slot {
     pub(crate) before_release_failed: Option<i32>,
     pub(crate) started: Option<Instant>,
     pub(crate) last_error: Option<Error>,
+    /// Between attempts; a worker takes it along.
+    pub(crate) trace: trace::Release,
     /// Threads that wait for the ticket: the slot is not used again before they have read its end.
     pub(crate) waiters: u32,
     /// How the last ticket ended.
@@ -75,6 +78,7 @@ impl Slot {
             submitted: None,
             started: None,
             last_error: None,
+            trace: trace::Release::default(),
             waiters: 0,
             event: None,
         }

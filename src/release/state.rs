@@ -58,6 +58,9 @@ pub(crate) struct State {
     /// When which slot (with which generation) is tried again.
     pub(crate) retries: BinaryHeap<Reverse<(Instant, u32, u64)>>,
     pub(crate) remains: VecDeque<Remains>,
+    /// Abandoned places whose submits are still to come: what is submitted to them goes to `remains`,
+    /// which keeps room for it.
+    pub(crate) forfeited: usize,
     pub(crate) failed: FailedList,
     pub(crate) ring: Ring,
     pub(crate) notices: VecDeque<Notice>,
@@ -95,6 +98,7 @@ impl State {
             outstanding: List::new(Chain::Outstanding),
             retries: BinaryHeap::new(),
             remains: VecDeque::new(),
+            forfeited: 0,
             failed: FailedList::new(),
             ring: Ring::new(options.event_capacity.max(1) as usize),
             notices: VecDeque::new(),
@@ -146,8 +150,10 @@ impl State {
 
     /// Gives back a place that nothing was submitted to.
     pub(crate) fn give_back(&mut self, index: u32, now: Instant) {
-        if self.slots[index].phase == Phase::Announced {
-            self.conclude(index, Outcome::Abandoned, now);
+        match self.slots[index].phase {
+            Phase::Announced => self.conclude(index, Outcome::Abandoned, now),
+            Phase::Forfeited => self.forfeited -= 1,
+            _ => {}
         }
         self.slots.free(index);
         self.look_for_the_end();
@@ -211,6 +217,8 @@ impl State {
         match slot.phase {
             Phase::Announced => {}
             Phase::Forfeited => {
+                slot.phase = Phase::Reserved;
+                self.forfeited -= 1;
                 let attachments = std::mem::take(attachments);
                 self.discard(index, Some(resource), attachments, now);
                 return ticket;
@@ -238,6 +246,7 @@ impl State {
 
     /// Hands something to the workers only to be dropped.
     pub(crate) fn bury(&mut self, remains: Remains, now: Instant) {
+        self.remains.reserve(1 + self.forfeited);
         self.remains.push_back(remains);
         self.call_worker(Lane::Blocking, now);
     }

@@ -5,6 +5,15 @@ use std::time::Duration;
 use super::outcome::{Event, Outcome, Proof};
 
 /// How long something took, in buckets that grow by a factor of four.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// let durations = gate.stats().work_duration;
+/// for (bucket, count) in durations.buckets.into_iter().enumerate() {
+///     println!("up to {:?}: {count}", nsgate::Histogram::upper_bound(bucket));
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Histogram {
     /// How many were measured.
@@ -36,6 +45,17 @@ impl Histogram {
 }
 
 /// A look at a queue. Totals count from its start.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let volume = tempfile::tempdir()?;
+/// # let chroot = nsgate::Chroot::open(&gate, volume.path(), &Default::default())?;
+/// let stats = gate.stats();
+/// assert_eq!((stats.reserved, stats.depth), (1, 0)); // the open chroot has its place
+/// chroot.release()?;
+/// assert_eq!(gate.stats().adds, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Stats {
     /// Releases that wait: for a worker, or for their next attempt.

@@ -14,13 +14,14 @@ use crate::kernel::process::{self, ProcRoot};
 use crate::panic::{caught, drop_caught};
 use crate::subscriber::{Calls, SubscriberList};
 use crate::sync::Arc;
+use crate::trace;
 
 /// Who is told of the end of every release.
 pub(super) type Subscribers = SubscriberList<dyn Fn(&Event) + Send + Sync>;
 
 thread_local! {
-    /// The queue that this thread works for.
-    static INSIDE: Cell<*const Shared> = const { Cell::new(std::ptr::null()) };
+    /// The address of the queue that this thread works for, or 0.
+    static INSIDE: Cell<usize> = const { Cell::new(0) };
     /// The submits that this thread is in the middle of.
     static TOGETHER: Cell<Option<Together>> = const { Cell::new(None) };
 }
@@ -34,7 +35,30 @@ struct Together {
 
 /// Whether the calling thread belongs to this queue.
 pub(super) fn is_inside(shared: &Arc<Shared>) -> bool {
-    INSIDE.get() == Arc::as_ptr(shared)
+    INSIDE.get() == address(shared)
+}
+
+fn address(shared: &Arc<Shared>) -> usize {
+    Arc::as_ptr(shared).addr()
+}
+
+/// Takes to another thread what the calling one works for: `work` is done there while this one waits
+/// for it, and what would wait for this one would never end.
+pub(crate) fn queue_taken_along<R>(work: impl FnOnce() -> R) -> impl FnOnce() -> R {
+    /// Ends with the work, also when that panics.
+    struct Within(usize);
+
+    impl Drop for Within {
+        fn drop(&mut self) {
+            INSIDE.set(self.0);
+        }
+    }
+
+    let inside = INSIDE.get();
+    move || {
+        let _within = Within(INSIDE.replace(inside));
+        work()
+    }
 }
 
 /// When the submits began that the calling thread is in the middle of, if it is.
@@ -94,7 +118,7 @@ fn start_thread(
     shared.with(|state| state.workforce.threads += 1);
     let inside = shared.clone();
     let body = move || {
-        INSIDE.set(Arc::as_ptr(&inside));
+        INSIDE.set(address(&inside));
         body();
     };
     let started = supervisor.spawn(name, Box::new(body));
@@ -116,7 +140,7 @@ fn start_worker(
     };
     let inside = shared.clone();
     let body = move || {
-        INSIDE.set(Arc::as_ptr(&inside));
+        INSIDE.set(address(&inside));
         // Otherwise a release may be torn down before its submit returns, in the submitter's time.
         process::give_way();
         work(&inside, lane, worker);
@@ -137,7 +161,11 @@ fn time(shared: &Arc<Shared>, proc: &ProcRoot, supervisor: &Supervisor) {
         }
         for (worker, thread) in chores.inspect {
             let detail = hung::describe(proc, thread);
-            shared.with(|state| state.describe_stuck(worker, thread, &detail));
+            let stuck =
+                shared.with(|state| state.describe_stuck(worker, thread, &detail, Instant::now()));
+            if let Some(stuck) = stuck {
+                trace::stuck(&stuck);
+            }
         }
     }
 }
@@ -154,7 +182,8 @@ fn notify(shared: &Shared, subscribers: &Subscribers) {
             calls.slow += u64::from(began.elapsed() > budget);
             let _ = drop_caught(hook);
         }
-        let told = subscribers.dispatch(|callback| {
+        let what = trace::Callback::of_queue("on_release").of_release(event.ticket);
+        let told = subscribers.dispatch(what, |callback| {
             callback(event);
             Ok(())
         });

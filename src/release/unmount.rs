@@ -8,10 +8,25 @@ use super::outcome::Proof;
 use super::proof::MountProof;
 use super::resource::Resource;
 use crate::error::{Error, Result, Status};
+use crate::kernel::mountinfo::{self, Mount};
 use crate::kernel::process::{self, ProcRoot};
-use crate::kernel::unmount::{self as kernel, Mount, MountIdentity};
+use crate::kernel::unmount::{self as kernel, MountIdentity};
 
 /// How [`crate::ReleaseQueue::reserve_unmount`] goes about it.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let volume = tempfile::tempdir()?;
+/// # let (tmpfs, flags) = (Some("tmpfs"), nix::mount::MsFlags::empty());
+/// # nix::mount::mount(tmpfs, volume.path(), tmpfs, flags, None::<&str>)?;
+/// use nsgate::{Outcome, UnmountOptions};
+///
+/// let options = UnmountOptions { detach: true };
+/// let job = gate.releases().reserve_unmount(volume.path(), options)?;
+/// let event = gate.releases().wait(job.submit()?, None)?;
+/// assert!(matches!(event.outcome, Outcome::Released(_)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct UnmountOptions {
     /// Detach the mount (MNT_DETACH) when half of the attempts found it busy. It then leaves the
@@ -69,8 +84,8 @@ impl Unmount {
 impl Resource for Unmount {
     fn release(&mut self) -> Result<Proof> {
         self.attempts += 1;
-        let mounts = kernel::mounts(&self.proc)?;
-        let doomed = kernel::deepest_first(&mounts, self.mount.id);
+        let mounts = mountinfo::mounts(&self.proc)?;
+        let doomed = mountinfo::deepest_first(&mounts, self.mount.id);
         let Some(last) = doomed.last() else {
             // Somebody else unmounted it.
             return Ok(Proof::Verified);
@@ -86,7 +101,7 @@ impl Resource for Unmount {
         }
         for mount in doomed {
             if let Err(error) = kernel::unmount(&self.proc, mount, false) {
-                let gone = !kernel::mounts(&self.proc)?
+                let gone = !mountinfo::mounts(&self.proc)?
                     .iter()
                     .any(|now| now.id == mount.id);
                 if !gone {

@@ -2,9 +2,11 @@
 
 use std::time::Instant;
 
+use super::outcome::Proof;
 use super::progress::Work;
-use super::resource::Lane;
+use super::resource::{Lane, Resource};
 use super::shared::{Next, Shared};
+use crate::error::{Error, Result};
 use crate::kernel::process;
 use crate::panic::{caught, drop_caught};
 
@@ -18,29 +20,36 @@ pub(crate) fn work(shared: &Shared, lane: Lane, worker: usize) {
 
 fn perform(shared: &Shared, worker: usize, work: Work) {
     match work {
-        Work::Before(index, mut before, reclaim) => {
+        Work::Before(index, mut before, reclaim, mut trace) => {
             let _ = drop_caught(reclaim);
-            let result = caught(&mut before).and_then(|answer| answer);
-            let done = shared
-                .with(|state| state.settle_before(index, worker, before, result, Instant::now()));
-            let _ = drop_caught(done);
-        }
-        Work::Release(index, mut resource, reclaim) => {
-            let _ = drop_caught(reclaim);
-            let result = match caught(|| resource.release()).and_then(|answer| answer) {
-                // Gone is gone only when nothing is left to drop.
-                Ok(proof) => drop_caught(resource)
-                    .map(|()| proof)
-                    .map_err(|error| (error, None)),
-                Err(error) => Err((error, Some(resource))),
-            };
-            let now = Instant::now();
-            shared.with(|state| match result {
-                Ok(proof) => state.settle_released(index, worker, proof, now),
-                Err((error, resource)) => {
-                    state.settle_failed(index, worker, resource, error, now);
-                }
+            let result = trace.attempt(|| caught(&mut before).and_then(|answer| answer));
+            if let Err(error) = &result {
+                trace.failed(error);
+            }
+            let (done, endings) = shared.with(|state| {
+                let done = state.settle_before(index, worker, before, result, Instant::now());
+                (done, state.leave_trace(index, trace))
             });
+            let _ = drop_caught(done);
+            endings.tell();
+        }
+        Work::Release(index, resource, reclaim, mut trace) => {
+            let _ = drop_caught(reclaim);
+            let result = trace.attempt(|| attempt(resource));
+            if let Err((error, _)) = &result {
+                trace.failed(error);
+            }
+            let now = Instant::now();
+            let endings = shared.with(|state| {
+                match result {
+                    Ok(proof) => state.settle_released(index, worker, proof, now),
+                    Err((error, resource)) => {
+                        state.settle_failed(index, worker, resource, error, now);
+                    }
+                }
+                state.leave_trace(index, trace)
+            });
+            endings.tell();
         }
         Work::Bury(remains) => {
             let _ = drop_caught(remains.resource);
@@ -49,5 +58,16 @@ fn perform(shared: &Shared, worker: usize, work: Work) {
             let _ = drop_caught(remains.attachments.hook);
             shared.with(|state| state.settle_buried(worker));
         }
+    }
+}
+
+/// One attempt to release something. A failure gives it back, unless it went with it.
+fn attempt(mut resource: Box<dyn Resource>) -> Result<Proof, (Error, Option<Box<dyn Resource>>)> {
+    match caught(|| resource.release()).and_then(|answer| answer) {
+        // Gone is gone only when nothing is left to drop.
+        Ok(proof) => drop_caught(resource)
+            .map(|()| proof)
+            .map_err(|error| (error, None)),
+        Err(error) => Err((error, Some(resource))),
     }
 }

@@ -8,6 +8,7 @@ use super::life::Sandbox;
 use crate::chroot::Chroot;
 use crate::error::{Error, Result, Status};
 use crate::release::{Event, Hook, Job};
+use crate::trace;
 
 /// The things attached to one life. Part of what the life's lock protects.
 #[derive(Default)]
@@ -121,7 +122,10 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         // May be the last handle of the resource, and of what belongs to the host in it.
         drop(ended);
         let subscribers = &self.shared().subscribers;
-        subscribers.dispatch(|observer| observer.on_release(self, event));
+        let what = trace::Callback::of_life("on_release", self.lifecycle_id());
+        subscribers.dispatch(what.of_release(event.ticket), |observer| {
+            observer.on_release(self, event)
+        });
     }
 }
 

@@ -7,10 +7,12 @@ use std::sync::{Arc, Weak};
 use super::Shared;
 use super::attachment::{Attachment, Attachments};
 use super::index::Index;
+use super::state::{Network, State};
 use super::turn::{Call, Change, Delivery, Turn};
 use crate::error::{Error, Result, Status};
 use crate::subscriber::waits::Node;
 use crate::sync::{Condvar, Mutex, MutexGuard, lock};
+use crate::trace;
 
 /// One life of a sandbox, as registered in a [`SandboxMap`](super::SandboxMap).
 ///
@@ -22,6 +24,19 @@ use crate::sync::{Condvar, Mutex, MutexGuard, lock};
 /// Changes answer `Ok(false)` when there is nothing to change any more. All of them answer CLOSED when
 /// the map is closed. Those that tell subscribers answer WOULD_DEADLOCK, with nothing changed, when
 /// they are called from inside a callback that another thread's callback for this life waits for.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let volume = tempfile::tempdir()?;
+/// # let chroot = nsgate::Chroot::open(&gate, volume.path(), &Default::default())?;
+/// # let map = nsgate::SandboxMap::new(&gate);
+/// let sandbox = map.register("sandbox-1", "life-1", "a value of the host's").map_err(|e| e.0)?;
+/// sandbox.attach(&chroot)?; // from here on it is the sandbox's to release
+/// assert!(sandbox.network_released()?);
+/// assert!(!sandbox.network_released()?); // nothing left to change
+/// assert!(chroot.is_closed());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Sandbox<T: Send + Sync + 'static>(Arc<Life<T>>);
 
 pub(super) struct Life<T: Send + Sync + 'static> {
@@ -43,30 +58,6 @@ pub(super) struct Inner {
     left: bool,
     turn: Turn,
     pub(super) attachments: Attachments,
-}
-
-/// How far a life is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum State {
-    /// In the map, not running yet.
-    Registered,
-    /// Found by its sandbox id.
-    Running,
-    /// About to end; no longer found by its sandbox id.
-    Stopping,
-    /// Ended.
-    Stopped,
-}
-
-/// What a life has of the network; independent of its state.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Network {
-    /// No address yet.
-    None,
-    /// The life owns this address.
-    Assigned(IpAddr),
-    /// The address, if there was one, is given up, and what was attached is handed over.
-    Released,
 }
 
 /// A handle of a life that does not keep it.
@@ -312,7 +303,8 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
 
     fn tell(&self, call: Call) {
         let subscribers = &self.0.shared.subscribers;
-        subscribers.dispatch(|observer| match call.change {
+        let what = trace::Callback::of_life(call.change.event(), self.lifecycle_id());
+        subscribers.dispatch(what, |observer| match call.change {
             Change::Insert => observer.on_insert(self, call.context),
             Change::NetworkRelease => observer.on_network_release(self, call.context),
         });

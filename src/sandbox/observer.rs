@@ -20,6 +20,34 @@ use crate::release::Event;
 ///
 /// An error or a panic is recorded in the subscriber's statistics; the others are called all the
 /// same, and the change stands.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let map = nsgate::SandboxMap::new(&gate);
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU32, Ordering};
+/// use nsgate::{Result, Sandbox, Subscriber};
+///
+/// /// How many sandboxes run.
+/// struct Limiter(AtomicU32);
+///
+/// impl Subscriber<()> for Limiter {
+///     fn on_insert(&self, _: &Sandbox<()>) -> Result<()> {
+///         self.0.fetch_add(1, Ordering::Relaxed);
+///         Ok(())
+///     }
+///     fn on_network_release(&self, _: &Sandbox<()>) -> Result<()> {
+///         self.0.fetch_sub(1, Ordering::Relaxed);
+///         Ok(())
+///     }
+/// }
+///
+/// let limiter = Arc::new(Limiter(AtomicU32::new(0)));
+/// map.subscribe("limiter", limiter.clone())?;
+/// map.register("sandbox-1", "life-1", ()).map_err(|e| e.0)?.mark_running()?;
+/// assert_eq!(limiter.0.load(Ordering::Relaxed), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Subscriber<T: Send + Sync + 'static>: Send + Sync + 'static {
     /// The life began to run.
     fn on_insert(&self, sandbox: &Sandbox<T>) -> Result<()> {

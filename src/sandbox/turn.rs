@@ -24,6 +24,16 @@ pub(super) enum Change {
     NetworkRelease,
 }
 
+impl Change {
+    /// The callback that it is told by.
+    pub(super) fn event(self) -> &'static str {
+        match self {
+            Change::Insert => "on_insert",
+            Change::NetworkRelease => "on_network_release",
+        }
+    }
+}
+
 /// When an event is told.
 pub(super) enum Delivery {
     /// Now, by the caller, which has the turn.

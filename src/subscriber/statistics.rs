@@ -9,6 +9,15 @@ use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::sync::lock;
 
 /// What one subscriber did so far.
+///
+/// ```
+/// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+/// # let map: nsgate::SandboxMap<()> = nsgate::SandboxMap::new(&gate);
+/// for stats in map.subscribers() {
+///     println!("{}: {} of {} calls were slow", stats.name, stats.slow, stats.calls);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SubscriberStats {

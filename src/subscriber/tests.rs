@@ -21,7 +21,8 @@ fn subscribe(
 }
 
 fn send(list: &List, event: u32) {
-    list.dispatch(|function| function(event));
+    let what = trace::Callback::of_queue("on_event");
+    list.dispatch(what, |function| function(event));
 }
 
 /// Counts how often it is dropped.

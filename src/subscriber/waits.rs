@@ -9,22 +9,41 @@
 //! Only waits of this library are seen. A callback that waits for another thread by means of its own
 //! (a join, a channel) can still block itself.
 
-use std::cell::RefCell;
-use std::sync::Mutex;
+use std::cell::Cell;
+use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result, Status};
+use crate::sync::{Mutex, lock};
 
 /// The name of something that can be held and waited for; unique in the process, never 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub(crate) struct Node(u64);
 
+/// A node that a thread is inside of. On that thread's stack, so that holding needs no memory: the
+/// release of a network must not depend on any.
+struct Frame {
+    node: Node,
+    /// The one that was held before.
+    outer: *const Frame,
+}
+
+#[cfg(not(loom))]
 thread_local! {
-    static HELD: RefCell<Vec<Node>> = const { RefCell::new(Vec::new()) };
+    static INNERMOST: Cell<*const Frame> = const { Cell::new(ptr::null()) };
+}
+#[cfg(loom)]
+loom::thread_local! {
+    static INNERMOST: Cell<*const Frame> = Cell::new(ptr::null());
 }
 
 /// Who waits on whose behalf: (held, wanted). Empty unless threads wait from inside callbacks.
+#[cfg(not(loom))]
 static EDGES: Mutex<Vec<(Node, Node)>> = Mutex::new(Vec::new());
+#[cfg(loom)]
+loom::lazy_static! {
+    static ref EDGES: Mutex<Vec<(Node, Node)>> = Mutex::new(Vec::new());
+}
 
 impl Node {
     pub(crate) fn new() -> Node {
@@ -42,32 +61,32 @@ impl Node {
 
     /// Runs `work` as part of this node.
     pub(crate) fn hold<R>(self, work: impl FnOnce() -> R) -> R {
-        struct Release;
-        impl Drop for Release {
+        /// Ends with the frame, also when `work` panics.
+        struct Within(*const Frame);
+        impl Drop for Within {
             fn drop(&mut self) {
-                let _ = HELD.try_with(|held| held.borrow_mut().pop());
+                INNERMOST.with(|innermost| innermost.set(self.0));
             }
         }
-        let _ = HELD.try_with(|held| held.borrow_mut().push(self));
-        let _release = Release;
+        let outer = INNERMOST.with(Cell::get);
+        let frame = Frame { node: self, outer };
+        let _within = Within(outer);
+        INNERMOST.with(|innermost| innermost.set(&frame));
         work()
     }
 
     /// Whether the calling thread is inside this node.
     pub(crate) fn is_held(self) -> bool {
-        HELD.try_with(|held| held.borrow().contains(&self))
-            .unwrap_or(false)
+        held().any(|node| node == self)
     }
 
     /// Declares that the calling thread is about to wait for this node, until the answer is dropped.
     ///
     /// WOULD_DEADLOCK: the node is waiting for the calling thread, directly or by way of others.
     pub(crate) fn wait_for(self) -> Result<Waiting> {
-        let held = HELD
-            .try_with(|held| held.borrow().clone())
-            .unwrap_or_default();
+        let held: Vec<Node> = held().collect();
         if !held.is_empty() {
-            let mut edges = edges();
+            let mut edges = lock(&EDGES);
             if reaches(&edges, self, &held) {
                 return Err(Error::new(
                     Status::WouldDeadlock,
@@ -80,10 +99,41 @@ impl Node {
     }
 }
 
+/// What the calling thread is inside of, innermost first.
+fn held() -> impl Iterator<Item = Node> {
+    let mut next = INNERMOST.with(Cell::get);
+    std::iter::from_fn(move || {
+        // SAFETY: null, or a frame on this thread's stack: `hold` takes it off the list before it
+        // returns, and nobody keeps the iterator for longer than a call.
+        let frame = unsafe { next.as_ref() }?;
+        next = frame.outer;
+        Some(frame.node)
+    })
+}
+
 /// Whether the calling thread is inside a callback.
 pub(crate) fn inside_callback() -> bool {
-    HELD.try_with(|held| !held.borrow().is_empty())
-        .unwrap_or(false)
+    held().next().is_some()
+}
+
+/// Takes to another thread what the calling one is inside of: `work` is done there while this one
+/// waits for it.
+pub(crate) fn taken_along<R>(work: impl FnOnce() -> R) -> impl FnOnce() -> R {
+    let held: Vec<Node> = held().collect();
+    move || {
+        let mut work = Some(work);
+        let mut result = None;
+        hold_all(&held, &mut || result = work.take().map(|work| work()));
+        result.expect("it is done once")
+    }
+}
+
+/// `nodes` has the innermost first.
+fn hold_all(nodes: &[Node], work: &mut dyn FnMut()) {
+    match nodes.split_last() {
+        Some((outermost, inner)) => outermost.hold(|| hold_all(inner, work)),
+        None => work(),
+    }
 }
 
 /// A wait that is on record.
@@ -97,19 +147,13 @@ impl Drop for Waiting {
         if self.held.is_empty() {
             return;
         }
-        let mut edges = edges();
+        let mut edges = lock(&EDGES);
         for &node in &self.held {
             if let Some(place) = edges.iter().position(|edge| *edge == (node, self.wanted)) {
                 edges.swap_remove(place);
             }
         }
     }
-}
-
-fn edges() -> std::sync::MutexGuard<'static, Vec<(Node, Node)>> {
-    EDGES
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 fn reaches(edges: &[(Node, Node)], from: Node, targets: &[Node]) -> bool {
@@ -166,6 +210,21 @@ mod tests {
         assert!(wait_inside(1, 2).is_err());
         drop((first, third));
         assert!(wait_inside(1, 2).is_ok());
+    }
+
+    #[test]
+    fn what_a_thread_is_inside_of_goes_along_with_work_that_it_waits_for() {
+        let (outer, inner) = (Node::new(), Node::new());
+        let is_held = || (outer.is_held(), inner.is_held());
+        outer.hold(|| {
+            inner.hold(|| {
+                let work = taken_along(|| (is_held(), outer.wait_for().is_err()));
+                let elsewhere = std::thread::scope(|scope| scope.spawn(work).join().unwrap());
+                assert_eq!(elsewhere, ((true, true), true));
+            });
+            assert_eq!(taken_along(is_held)(), (true, false));
+        });
+        assert_eq!(taken_along(is_held)(), (false, false));
     }
 
     #[test]

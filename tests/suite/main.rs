@@ -2,10 +2,12 @@
 //! that each test can say what every thread, descriptor and mount of the process must be after it.
 #![allow(clippy::disallowed_methods, missing_docs)]
 
+mod child;
 mod chroot;
 mod chroot_release;
 mod crash;
 mod differential;
+mod doctor;
 mod enter;
 mod escape;
 mod fault;
@@ -16,12 +18,15 @@ mod files_remove_all;
 mod files_stat;
 mod files_tree;
 mod files_unsupported;
+mod forbid;
 mod fuse_volume;
 mod hang;
 mod host;
 mod map;
 mod map_attach;
+mod map_cancel;
 mod map_events;
+mod map_inside;
 mod map_support;
 mod map_taken_back;
 mod map_unsubscribe;
@@ -30,3 +35,4 @@ mod overload;
 mod queue_model;
 mod release;
 mod soak;
+mod without_mount_setattr;

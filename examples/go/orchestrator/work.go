@@ -62,7 +62,7 @@ func (w *work) inVolume(ctx context.Context, chroot *nsgate.Chroot, hostname str
 	err = chroot.Do(ctx, func() error {
 		// Plain os calls: "/" is the volume here.
 		if _, err := os.Stat("/proc/self"); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("the host's /proc is visible inside: %v", err)
+			return fmt.Errorf("the host's /proc is visible inside: %w", err)
 		}
 		entries, err := os.ReadDir("/var/run/session")
 		inside = len(entries)

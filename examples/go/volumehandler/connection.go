@@ -58,7 +58,7 @@ func newConnection(s *Server, conn net.Conn) *connection {
 func (c *connection) joined(l *life) {
 	c.life = l
 	c.ctx, c.cancel = context.WithCancel(l.ctx)
-	c.Conn.SetDeadline(time.Time{})
+	_ = c.Conn.SetDeadline(time.Time{}) // closed: its next use says so
 	c.stopLinger = context.AfterFunc(l.ctx, func() { c.linger(l) })
 }
 
@@ -74,7 +74,7 @@ func (c *connection) linger(l *life) {
 	c.server.mu.Lock()
 	defer c.server.mu.Unlock()
 	if c.life == l && l.over {
-		c.Conn.SetDeadline(time.Now().Add(c.server.options.Linger))
+		_ = c.Conn.SetDeadline(time.Now().Add(c.server.options.Linger))
 	}
 }
 

@@ -12,7 +12,7 @@
 //   - From then on file handles of that life answer NFS3ERR_STALE. Its connections stay a while to say
 //     so, and are closed.
 //   - A volume is opened once per life, however many clients mount it at once, and is closed by the last
-//     UMNT. Mounts and connections of a life are limited.
+//     UMNT or by UMNTALL. Mounts and connections of a life are limited.
 //
 // Requests of one connection run one after the other, on its goroutine.
 package volumehandler

@@ -76,7 +76,7 @@ func (s *Server) serve(conn net.Conn) {
 		return
 	}
 	server := &nfs.Server{Handler: c, ID: s.id, Context: c.transport}
-	server.Serve(&single{conn: c}) // returns when it has accepted the one
+	_ = server.Serve(&single{conn: c}) // returns when it has accepted the one
 }
 
 // single is a listener for one connection.

@@ -116,3 +116,29 @@ func TestTheLastUmountClosesTheVolume(t *testing.T) {
 	_, err = again.Mkdir("/dir", 0o755)
 	must(t, err)
 }
+
+func TestUmountAllClosesTheVolumesOfALife(t *testing.T) {
+	h := newHost(t, Options{})
+	h.run("life", "10.0.0.1", "data", "other")
+	h.run("second", "10.0.0.2", "data")
+	where := h.listen("10.0.0.1")
+	target, mount := mounted(t, where, "/data")
+	mounted(t, where, "/data") // it has two users
+	mounted(t, where, "/other")
+	second, _ := mounted(t, h.listen("10.0.0.2"), "/data")
+	equal(t, h.open(), 3)
+	_, handle, err := target.Lookup("/")
+	must(t, err)
+	umountAll := &rpc.Header{Rpcvers: 2, Prog: programMount, Vers: 3, Proc: 4, Cred: rpc.AuthNull, Verf: rpc.AuthNull}
+	for range 2 { // also where nothing is mounted
+		_, err = mount.Call(umountAll)
+		must(t, err)
+		equal(t, h.open(), 1)
+	}
+	_, err = target.GetAttr(handle)
+	isStale(t, err)
+	_, err = second.Mkdir("/dir", 0o755)
+	must(t, err)
+	again, _ := mounted(t, where, "/data")
+	must(t, again.RmDir("/dir"))
+}

@@ -1,13 +1,19 @@
 package capi
 
-// Run is a job on a namespace thread.
-type Run struct {
-	// Function is called there, at most once.
-	Function func()
+// Job is what runs on a namespace thread.
+type Job interface {
+	// Run is called there, at most once.
+	Run()
 	// Done is called once after it, or instead of it, if the start was answered with OK. It must not
-	// block. The error is nil if Function was called and the thread is back home.
-	Done func(ending Ending, err *Error)
+	// block. The error is nil if Run was called and the thread is back home.
+	Done(ending Ending, err *Error)
+}
 
+// Run is the start of a job. It holds what C is shown, which Go would otherwise allocate one by one.
+type Run struct {
+	Job    Job
+	Error  Error // of a start that was not answered with OK
+	ran    uint32
 	ending Ending
 }
 

@@ -9,6 +9,8 @@ package capi
 // #cgo nocallback nsgate_chroot_release
 // #cgo noescape nsgate_chroot_is_closed
 // #cgo nocallback nsgate_chroot_is_closed
+// #cgo noescape nsgate_chroot_ticket
+// #cgo nocallback nsgate_chroot_ticket
 import "C"
 
 import "unsafe"
@@ -37,9 +39,9 @@ func ChrootOpen(g uint64, volume string, flags uint32, out *uint64, e *Error) in
 }
 
 // ChrootStart starts a run. From inside another run it has ended when this returns OK.
-func ChrootStart(id uint64, run *Run, e *Error) int32 {
-	return start(run, e, func(key C.uint64_t, ran *C.uint32_t) C.nsgate_status {
-		return C.nsgate_go_chroot_start(chroot(id), key, ran, e.c())
+func ChrootStart(id uint64, run *Run) int32 {
+	return start(run, func(key C.uint64_t, ran *C.uint32_t, e *C.nsgate_error) C.nsgate_status {
+		return C.nsgate_go_chroot_start(chroot(id), key, ran, e)
 	})
 }
 
@@ -61,6 +63,11 @@ func ChrootBeforeRelease(id uint64, function func() int32, e *Error) int32 {
 // ChrootRelease hands the chroot over for release.
 func ChrootRelease(id uint64, ticket *uint64, e *Error) int32 {
 	return e.answer(C.nsgate_chroot_release(chroot(id), (*C.uint64_t)(ticket), e.c()))
+}
+
+// ChrootTicket gives the ticket of the chroot's release, 0 while it is open.
+func ChrootTicket(id uint64, out *uint64, e *Error) int32 {
+	return e.answer(C.nsgate_chroot_ticket(chroot(id), (*C.uint64_t)(out), e.c()))
 }
 
 // ChrootCancelRelease makes the chroot open again, if its release has not started.

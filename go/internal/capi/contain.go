@@ -71,12 +71,12 @@ func Contain(function func()) (ending Ending) {
 // that nobody takes the processor away meanwhile, preemption is held off, and what is called here has
 // no points for it.
 func restoreLocks() {
-	holdPreemption(true)
+	procPin()
 	for range mostLocks {
 		runtime.UnlockOSThread()
 	}
 	for range threadLocks {
 		runtime.LockOSThread()
 	}
-	holdPreemption(false)
+	procUnpin()
 }

@@ -15,20 +15,23 @@ import (
 //export nsgateGoRun
 func nsgateGoRun(key C.uint64_t) {
 	lockThread()
+	collect()
 	if run, ok := runs.Get(uint64(key)); ok {
-		run.ending = Contain(run.Function)
+		run.ending = Contain(run.Job.Run)
 	}
+	collect()
 }
 
 //export nsgateGoDone
 func nsgateGoDone(key C.uint64_t, status C.nsgate_status, said *C.nsgate_error) {
 	lockThread()
+	collect()
 	run, ok := runs.Remove(uint64(key))
 	if !ok {
 		return
 	}
 	if status == C.NSGATE_OK {
-		run.Done(run.ending, nil)
+		run.Job.Done(run.ending, nil)
 		return
 	}
 	e := new(Error)
@@ -36,21 +39,24 @@ func nsgateGoDone(key C.uint64_t, status C.nsgate_status, said *C.nsgate_error) 
 		*e = *(*Error)(unsafe.Pointer(said))
 	}
 	e.answer(status)
-	run.Done(run.ending, e)
+	run.Job.Done(run.ending, e)
 }
 
 //export nsgateGoJob
 func nsgateGoJob(key C.uint64_t) (answer C.int32_t) {
 	lockThread()
+	collect()
 	answer = C.int32_t(syscall.EIO)
 	if job, ok := jobs.Get(uint64(key)); ok {
 		answer = C.int32_t(job())
 	}
+	collect()
 	return answer
 }
 
 //export nsgateGoEvent
 func nsgateGoEvent(subscriber, life, call C.uint64_t, networkRelease C.uint32_t) C.nsgate_status {
+	collect()
 	s, ok := subscribers.Get(uint64(subscriber))
 	if !ok {
 		return C.NSGATE_CALLBACK_FAILED
@@ -65,6 +71,7 @@ func nsgateGoEvent(subscriber, life, call C.uint64_t, networkRelease C.uint32_t)
 	} else {
 		ok = s.Insert(l, c)
 	}
+	collect()
 	if !ok {
 		return C.NSGATE_CALLBACK_FAILED
 	}
@@ -73,6 +80,7 @@ func nsgateGoEvent(subscriber, life, call C.uint64_t, networkRelease C.uint32_t)
 
 //export nsgateGoReleased
 func nsgateGoReleased(subscriber, life C.uint64_t, event *C.nsgate_event) {
+	collect()
 	s, ok := subscribers.Get(uint64(subscriber))
 	if !ok {
 		return
@@ -81,4 +89,5 @@ func nsgateGoReleased(subscriber, life C.uint64_t, event *C.nsgate_event) {
 		own := *(*Event)(unsafe.Pointer(event))
 		s.Release(l, &own)
 	}
+	collect()
 }

@@ -27,10 +27,15 @@ func str(s string) C.nsgate_string {
 	}
 }
 
-func (e *Error) c() *C.nsgate_error { return (*C.nsgate_error)(unsafe.Pointer(e)) }
+// c is the last argument of a call.
+func (e *Error) c() *C.nsgate_error {
+	collect()
+	return (*C.nsgate_error)(unsafe.Pointer(e))
+}
 
 // answer returns the status of a call, and completes e where a call of the shim could not say more.
 func (e *Error) answer(status C.nsgate_status) int32 {
+	collect()
 	if status != C.NSGATE_OK && e != nil && e.Status == StatusOK {
 		e.Status = int32(status)
 	}

@@ -63,7 +63,7 @@ func readMailbox(file *os.File) {
 			file.Close()
 			return
 		}
-		file.Read(counter[:]) // there is nothing that could fail
+		_, _ = file.Read(counter[:]) // there is nothing that could fail
 	}
 }
 

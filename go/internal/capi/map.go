@@ -59,22 +59,26 @@ func MapRegister(id uint64, sandboxID, lifecycleID string, life any, out *uint64
 
 // MapFind returns the value of the running life of a sandbox, nil if there is none.
 func MapFind(id uint64, sandboxID string) any {
+	collect()
 	return life(C.nsgate_go_find(sandboxMap(id), str(sandboxID)))
 }
 
 // MapFindByAddress returns the value of the life that has a network address, nil if there is none. An
 // IPv4 address is mapped into IPv6.
 func MapFindByAddress(id uint64, address [16]byte) any {
+	collect()
 	first, second := binary.NativeEndian.Uint64(address[:8]), binary.NativeEndian.Uint64(address[8:])
 	return life(C.nsgate_go_find_by_address(sandboxMap(id), C.uint64_t(first), C.uint64_t(second)))
 }
 
 // MapFindByLifecycle returns the value of a life, nil if there is none.
 func MapFindByLifecycle(id uint64, lifecycleID string) any {
+	collect()
 	return life(C.nsgate_go_find_by_lifecycle(sandboxMap(id), str(lifecycleID)))
 }
 
 func life(key C.uint64_t) any {
+	collect()
 	value, _ := lives.Get(uint64(key))
 	return value
 }

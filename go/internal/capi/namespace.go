@@ -52,9 +52,9 @@ func namespaceOpen(out *uint64, e *Error, open func(*C.nsgate_namespace) C.nsgat
 }
 
 // NamespaceStart is ChrootStart for a mount namespace.
-func NamespaceStart(id uint64, run *Run, e *Error) int32 {
-	return start(run, e, func(key C.uint64_t, ran *C.uint32_t) C.nsgate_status {
-		return C.nsgate_go_namespace_start(namespace(id), key, ran, e.c())
+func NamespaceStart(id uint64, run *Run) int32 {
+	return start(run, func(key C.uint64_t, ran *C.uint32_t, e *C.nsgate_error) C.nsgate_status {
+		return C.nsgate_go_namespace_start(namespace(id), key, ran, e)
 	})
 }
 

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -119,13 +118,6 @@ void nsgate_go_deliver(const nsgate_go_letter *letter) {
 }
 
 /* ---- jobs ---- */
-
-void nsgate_go_hold_preemption(uint32_t hold) {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGURG);
-  pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
-}
 
 static void run(void *user_data) {
   jobs++;

@@ -51,9 +51,6 @@ enum {
 };
 uint32_t nsgate_go_place(uint64_t subscriber);
 
-/* Keeps the scheduler's preemption signal from this thread, or no longer. */
-void nsgate_go_hold_preemption(uint32_t hold);
-
 /* ---- calls ---- */
 
 nsgate_status nsgate_go_job_reserve(nsgate_gate gate, nsgate_string label, uint64_t key, nsgate_job *out, nsgate_error *error);

@@ -3,33 +3,23 @@
 package capi
 
 // #include "shim.h"
-// #cgo nocallback nsgate_go_hold_preemption
 // #cgo nocallback nsgate_go_place
 import "C"
 
 // start begins a run. Inside another run on this thread the library runs it before it returns, and then
 // Done is called here.
-func start(run *Run, e *Error, begin func(key C.uint64_t, ran *C.uint32_t) C.nsgate_status) int32 {
+func start(run *Run, begin func(key C.uint64_t, ran *C.uint32_t, e *C.nsgate_error) C.nsgate_status) int32 {
 	key := runs.Add(run)
-	var ran C.uint32_t
-	status := begin(C.uint64_t(key), &ran)
+	status := begin(C.uint64_t(key), (*C.uint32_t)(&run.ran), run.Error.c())
 	if status != C.NSGATE_OK {
 		runs.Remove(key)
-		return e.answer(status)
+		return run.Error.answer(status)
 	}
-	if ran != 0 {
+	if run.ran != 0 {
 		runs.Remove(key)
-		run.Done(run.ending, nil)
+		run.Job.Done(run.ending, nil)
 	}
 	return StatusOK
-}
-
-func holdPreemption(hold bool) {
-	if hold {
-		C.nsgate_go_hold_preemption(1)
-	} else {
-		C.nsgate_go_hold_preemption(0)
-	}
 }
 
 // Place tells whether the calling thread is in a subscriber's callback.

@@ -2,7 +2,10 @@
 
 package capi
 
-import "os"
+import (
+	"os"
+	"sync/atomic"
+)
 
 // Every call answers UNSUPPORTED, the first one of which is GateOpen; the others are here for the
 // compiler.
@@ -59,10 +62,12 @@ func (e *Error) unsupported() int32 {
 func Version() string                { return "" }
 func StatusName(status int32) string { return "NSGATE_UNKNOWN" }
 
-func OpenMailbox() error               { return nil }
-func CloseMailbox()                    {}
-func WhereAmI(subscriber uint64) Place { return 0 }
-func holdPreemption(bool)              {}
+func OpenMailbox() error                  { return nil }
+func CloseMailbox()                       {}
+func WhereAmI(subscriber uint64) Place    { return 0 }
+func procPin() int                        { return 0 }
+func procUnpin()                          {}
+func StayAwake(*atomic.Int32, int32) bool { return false }
 
 func GateOpen(options *GateOptions, out *uint64, e *Error) int32      { return e.unsupported() }
 func GateClose(id uint64, timeout int64, out *Report, e *Error) int32 { return e.unsupported() }
@@ -82,10 +87,11 @@ func GateEvents(id uint64, out **os.File, e *Error) int32                  { ret
 func ChrootOpen(id uint64, volume string, flags uint32, out *uint64, e *Error) int32 {
 	return e.unsupported()
 }
-func ChrootStart(id uint64, run *Run, e *Error) int32                      { return e.unsupported() }
+func ChrootStart(id uint64, run *Run) int32                                { return run.Error.unsupported() }
 func ChrootIdentify(id uint64, out *NamespaceID, e *Error) int32           { return e.unsupported() }
 func ChrootBeforeRelease(id uint64, function func() int32, e *Error) int32 { return e.unsupported() }
 func ChrootRelease(id uint64, ticket *uint64, e *Error) int32              { return e.unsupported() }
+func ChrootTicket(id uint64, out *uint64, e *Error) int32                  { return e.unsupported() }
 func ChrootCancelRelease(id uint64, e *Error) int32                        { return e.unsupported() }
 func ChrootIsClosed(id uint64, out *bool, e *Error) int32                  { return e.unsupported() }
 func ChrootFree(id uint64, e *Error) int32                                 { return e.unsupported() }
@@ -95,7 +101,7 @@ func NamespaceOpenPid(id uint64, pid int32, out *uint64, e *Error) int32    { re
 func NamespaceOpenFd(id uint64, fd uintptr, out *uint64, e *Error) int32    { return e.unsupported() }
 func NamespaceOpenCurrent(id uint64, out *uint64, e *Error) int32           { return e.unsupported() }
 func NamespaceCreate(id uint64, out *uint64, e *Error) int32                { return e.unsupported() }
-func NamespaceStart(id uint64, run *Run, e *Error) int32                    { return e.unsupported() }
+func NamespaceStart(id uint64, run *Run) int32                              { return run.Error.unsupported() }
 func NamespaceIdentify(id uint64, out *NamespaceID, e *Error) int32         { return e.unsupported() }
 func NamespaceRelease(id uint64, ticket *uint64, e *Error) int32            { return e.unsupported() }
 

@@ -14,13 +14,20 @@ mod panic;
 #[path = "../../../src/releasable.rs"]
 mod releasable;
 mod release;
-#[path = "../../../src/subscriber/revocable.rs"]
-mod revocable;
 #[path = "../../../src/rundown.rs"]
 mod rundown;
 mod sync;
+#[path = "../../../src/trace/silent.rs"]
+mod trace;
 #[path = "../../../src/capi/word.rs"]
 mod word;
+
+/// What is taken with the modules below it.
+#[path = "../../../src"]
+mod library {
+    pub(crate) mod subscriber;
+}
+use library::subscriber;
 
 #[cfg(test)]
 mod models;

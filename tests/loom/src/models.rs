@@ -6,4 +6,5 @@ mod harness;
 mod queue;
 mod rundown;
 mod stuck;
+mod subscribers;
 mod timer;

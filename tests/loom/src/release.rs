@@ -43,6 +43,7 @@ use std::time::Instant;
 
 use crate::sync::Arc;
 pub(crate) use outcome::{Event, Kind, Outcome, Proof, Ticket};
+pub(crate) use report::StuckRelease;
 pub(crate) use resource::{BeforeRelease, Hook, Lane, Resource};
 use shared::Shared;
 

@@ -95,12 +95,21 @@ fn chroot(gate: &Gate, volume: &Path, ending: &mut Ending) -> Option<Ticket> {
             assert_eq!(text, "inside");
         });
     }
+    // From inside, on another thread, which has to be made for it.
+    let seen = chroot.run(|| chroot.run(|| aside(|| fs::read_to_string("/marker"))));
+    if let Some(seen) = ending.keep("Chroot::run", seen)
+        && let Some(seen) = ending.keep("Chroot::run inside", seen)
+    {
+        assert_eq!(seen.unwrap(), "inside");
+    }
     for _ in 0..2 {
         let seen = chroot.run(|| aside(|| fs::read_to_string("/marker")));
         if let Some(seen) = ending.keep("Chroot::run", seen) {
             assert_eq!(seen.unwrap(), "inside");
         }
     }
+    let step = ending.keep("before_release", chroot.before_release(|| Ok(())));
+    assert!(step.is_some());
     Some(chroot.release().unwrap())
 }
 

@@ -1,20 +1,23 @@
 //! Fails one system call of a thread and of all threads that come of it, by a seccomp filter that
 //! asks this process (seccomp_unotify(2)). The filter goes with the threads that it is on.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::mem;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::sync::{Mutex, mpsc};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use nix::errno::Errno;
 
+use super::calls::{Call, NEVER_FAILS};
 use crate::host::LONG;
 
 /// The `occurrence`th call of this kind, counted from 1 over all threads, fails.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fault {
-    pub(crate) call: i64,
+    pub(crate) call: Call,
     pub(crate) occurrence: u32,
     /// With this errno, or [`KILL`].
     pub(crate) errno: i32,
@@ -23,42 +26,13 @@ pub(crate) struct Fault {
 /// Instead of an errno: the process is killed with SIGKILL at that call.
 pub(crate) const KILL: i32 = 0;
 
-/// What has no way to fail, is the allocator's, or belongs to the scheduler and to thread start-up.
-const LEFT_ALONE: &[libc::c_long] = &[
-    libc::SYS_futex,
-    libc::SYS_mmap,
-    libc::SYS_munmap,
-    libc::SYS_mprotect,
-    libc::SYS_mremap,
-    libc::SYS_madvise,
-    libc::SYS_brk,
-    libc::SYS_rt_sigprocmask,
-    libc::SYS_rt_sigaction,
-    libc::SYS_rt_sigreturn,
-    libc::SYS_sigaltstack,
-    libc::SYS_set_robust_list,
-    libc::SYS_rseq,
-    libc::SYS_gettid,
-    libc::SYS_getpid,
-    libc::SYS_prctl,
-    libc::SYS_sched_yield,
-    libc::SYS_sched_getaffinity,
-    libc::SYS_clock_gettime,
-    libc::SYS_clock_nanosleep,
-    libc::SYS_nanosleep,
-    libc::SYS_restart_syscall,
-    libc::SYS_membarrier,
-    libc::SYS_getrandom,
-    libc::SYS_seccomp,
-    libc::SYS_exit,
-    libc::SYS_exit_group,
-];
-
 // _IOWR('!', 0, struct seccomp_notif) and _IOWR('!', 1, struct seccomp_notif_resp).
 const NOTIF_RECV: libc::Ioctl = 0xc050_2100_u32 as libc::Ioctl;
 const NOTIF_SEND: libc::Ioctl = 0xc018_2101_u32 as libc::Ioctl;
 
-static ASIDE: Mutex<Option<HashSet<u32>>> = Mutex::new(None);
+/// The threads that run code of the test's own. Who watches must not wait for a lock, nor allocate:
+/// a watched thread may be in the allocator.
+static ASIDE: [AtomicU32; 64] = [const { AtomicU32::new(0) }; 64];
 
 fn thread_id() -> u32 {
     nix::unistd::gettid().as_raw() as u32
@@ -66,20 +40,28 @@ fn thread_id() -> u32 {
 
 /// Runs code of the test on a watched thread: its calls neither count nor fail.
 pub(super) fn aside<R>(code: impl FnOnce() -> R) -> R {
-    let mut aside = ASIDE.lock().unwrap();
-    let added = aside.get_or_insert_default().insert(thread_id());
-    drop(aside);
-    let result = code();
-    if added {
-        let mut aside = ASIDE.lock().unwrap();
-        aside.get_or_insert_default().remove(&thread_id());
+    let thread = thread_id();
+    if is_aside(thread) {
+        return code();
     }
+    let (exchanged, ignored) = (Ordering::SeqCst, Ordering::SeqCst);
+    let mut places = ASIDE.iter();
+    let place = places
+        .find(|place| {
+            place
+                .compare_exchange(0, thread, exchanged, ignored)
+                .is_ok()
+        })
+        .expect("few threads are aside at once");
+    let result = code();
+    place.store(0, Ordering::SeqCst);
     result
 }
 
 fn is_aside(thread: u32) -> bool {
-    let aside = ASIDE.lock().unwrap();
-    aside.as_ref().is_some_and(|aside| aside.contains(&thread))
+    ASIDE
+        .iter()
+        .any(|place| place.load(Ordering::SeqCst) == thread)
 }
 
 /// Puts the filter on the calling thread.
@@ -94,8 +76,8 @@ fn install() -> OwnedFd {
     let answer = libc::BPF_RET | libc::BPF_K;
     // The number is the first field of struct seccomp_data.
     let mut program = vec![statement(load, 0)];
-    for (index, call) in LEFT_ALONE.iter().enumerate() {
-        let to_the_end = LEFT_ALONE.len() - index;
+    for (index, (call, _)) in NEVER_FAILS.iter().enumerate() {
+        let to_the_end = NEVER_FAILS.len() - index;
         let jump = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
         program.push(libc::sock_filter {
             jt: to_the_end as u8,
@@ -122,25 +104,43 @@ fn install() -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd as i32) }
 }
 
+/// What a watched scenario did.
+pub(crate) struct Watched<R> {
+    pub(crate) result: R,
+    /// The calls that it made, and how often.
+    pub(crate) calls: BTreeMap<Call, u32>,
+    /// Whether one was made to fail.
+    pub(crate) fired: bool,
+}
+
 /// Runs `scenario` on a thread of its own with the fault. Returns once that thread and every thread
-/// that came of it have ended: what it returned, the calls that were made, and whether one failed.
+/// that came of it have ended.
 pub(crate) fn watch<R: Send + 'static>(
     fault: Option<Fault>,
     scenario: impl FnOnce() -> R + Send + 'static,
-) -> (R, BTreeMap<i64, u32>, bool) {
-    let (sender, receiver) = mpsc::channel();
+) -> Watched<R> {
+    // Handed over without a system call, which would be the first to be watched.
+    let descriptor = Arc::new(AtomicI32::new(-1));
+    let place = descriptor.clone();
+    // Made by the allocator before anybody is watched.
+    let mut counts = vec![0_u32; Call::INDEXES];
     let thread = thread::spawn(move || {
-        sender.send(install()).unwrap();
+        place.store(install().into_raw_fd(), Ordering::SeqCst);
         scenario()
     });
-    let listener = receiver.recv().unwrap();
-    let mut calls = BTreeMap::new();
+    while descriptor.load(Ordering::SeqCst) < 0 && !thread.is_finished() {
+        thread::sleep(Duration::from_micros(50));
+    }
+    let descriptor = descriptor.load(Ordering::SeqCst);
+    assert!(descriptor >= 0, "no filter");
+    // SAFETY: an open descriptor, which `install` gave and the thread gave up.
+    let listener = unsafe { OwnedFd::from_raw_fd(descriptor) };
     let mut fired = false;
     while let Some(request) = next(&listener) {
-        let call = i64::from(request.data.nr);
+        let call = Call::of(&request.data);
         let mut error = None;
         if !is_aside(request.pid) {
-            let count: &mut u32 = calls.entry(call).or_default();
+            let count = &mut counts[call.index()];
             *count += 1;
             error = fault
                 .filter(|fault| (fault.call, fault.occurrence) == (call, *count))
@@ -150,11 +150,15 @@ pub(crate) fn watch<R: Send + 'static>(
         answer(&listener, &request, error);
     }
     let result = thread.join();
-    (
-        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-        calls,
+    let counts = counts.into_iter().enumerate();
+    let made = counts.filter(|(_, count)| *count > 0);
+    Watched {
+        result: result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        calls: made
+            .map(|(index, count)| (Call::from_index(index), count))
+            .collect(),
         fired,
-    )
+    }
 }
 
 /// The next call; `None` once no thread has the filter any more.

@@ -53,7 +53,7 @@ fn a_release_is_either_cancelled_or_released() {
 fn close(queue: &Queue) {
     queue.0.with(|state| {
         state.close();
-        state.abandon(Instant::now());
+        let _ = state.abandon(Instant::now());
         state.seal(Instant::now());
     });
 }

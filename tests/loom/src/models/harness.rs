@@ -82,7 +82,7 @@ impl Queue {
     pub(super) fn attend(&self, chores: Chores) -> Vec<JoinHandle<()>> {
         for (worker, thread) in chores.inspect {
             self.0
-                .with(|state| state.describe_stuck(worker, thread, "stuck"));
+                .with(|state| state.describe_stuck(worker, thread, "stuck", Instant::now()));
         }
         let hire = chores.hire.into_iter();
         hire.map(|(worker, lane)| self.hired(worker, lane))

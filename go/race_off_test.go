@@ -1,0 +1,5 @@
+//go:build !race
+
+package nsgate_test
+
+const raceDetector = false

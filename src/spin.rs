@@ -1,0 +1,76 @@
+//! Waiting awake for what is about to happen.
+//!
+//! To wake a thread on an idle processor takes tens of microseconds, more than a whole visit to a
+//! namespace. So both sides of a hand-over look for a moment before they sleep.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// About what the wake costs that it may save.
+const AWAKE: Duration = Duration::from_micros(50);
+/// How often to look before the processor is offered to others.
+const LOOKS: u32 = 64;
+/// Who offered the processor and did not get it back sooner has rivals for it. They may keep it for
+/// milliseconds next time, where one that sleeps is preferred to them when it is woken.
+const CROWDED: Duration = Duration::from_micros(20);
+/// How many waits go to sleep at once after one that stayed awake in vain.
+const ASLEEP: u32 = 4;
+
+/// With one processor the other side can't run meanwhile.
+static HAS_ANOTHER_PROCESSOR: LazyLock<bool> =
+    LazyLock::new(|| std::thread::available_parallelism().is_ok_and(|count| count.get() > 1));
+
+/// Waits of one kind, which learn from each other whether staying awake is worth it.
+#[derive(Default)]
+pub(crate) struct Lookout {
+    asleep: AtomicU32,
+}
+
+impl Lookout {
+    /// Whether `happened` became true within the moment that is worth staying awake for.
+    pub(crate) fn until(&self, happened: impl Fn() -> bool) -> bool {
+        if happened() {
+            return true;
+        }
+        if !*HAS_ANOTHER_PROCESSOR || self.is_asleep() {
+            return false;
+        }
+        let started = Instant::now();
+        loop {
+            for _ in 0..LOOKS {
+                if happened() {
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            let offered = Instant::now();
+            std::thread::yield_now();
+            if offered.elapsed() > CROWDED || started.elapsed() > AWAKE {
+                self.asleep.store(ASLEEP, Ordering::Relaxed);
+                return happened();
+            }
+        }
+    }
+
+    /// Counts a wait that should sleep at once.
+    fn is_asleep(&self) -> bool {
+        let one_less = |left: u32| left.checked_sub(1);
+        let relaxed = Ordering::Relaxed;
+        self.asleep.fetch_update(relaxed, relaxed, one_less).is_ok()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_happened_is_seen_however_long_others_waited_in_vain() {
+        let lookout = Lookout::default();
+        for _ in 0..2 * ASLEEP {
+            assert!(!lookout.until(|| false));
+            assert!(lookout.until(|| true));
+        }
+    }
+}
