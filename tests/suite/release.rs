@@ -229,3 +229,26 @@ fn what_is_no_mount_point_is_refused_when_it_is_reserved() {
     });
     close(&gate);
 }
+
+/// Where it does, a submit may take as long as the release.
+#[test]
+fn a_worker_preempts_nobody_who_wakes_it() {
+    let _host = host();
+    let gate = gate();
+    // SAFETY: 0 is the calling thread; nothing is written.
+    let policy = || unsafe { libc::sched_getscheduler(0) };
+    let own = policy();
+    let (tell, told) = std::sync::mpsc::channel();
+    let job = gate.releases().reserve_job("policy", move || {
+        tell.send(policy()).unwrap();
+        Ok(())
+    });
+    job.unwrap().submit().unwrap();
+    // A policy that the process was given is kept.
+    let expected = match own {
+        libc::SCHED_OTHER => libc::SCHED_BATCH,
+        given => given,
+    };
+    assert_eq!((told.recv().unwrap(), policy()), (expected, own));
+    close(&gate);
+}

@@ -221,6 +221,17 @@ const FAILS: &[Entry] = &[
         "sched_getaffinity",
         &[EINVAL, EPERM],
     ),
+    // A filter may forbid them.
+    (
+        Call::plain(SYS_sched_getscheduler),
+        "sched_getscheduler",
+        &[EPERM, ENOSYS],
+    ),
+    (
+        Call::plain(SYS_sched_setscheduler),
+        "sched_setscheduler",
+        &[EPERM, ENOSYS],
+    ),
     // The allocator.
     (Call::plain(SYS_mmap), "mmap of memory", &[ENOMEM]),
     (Call::plain(SYS_mprotect), "mprotect", &[ENOMEM]),
