@@ -35,7 +35,7 @@ func StayAwake(word *atomic.Int32, value int32) bool {
 				return true
 			}
 		}
-		syscall.Syscall(syscall.SYS_SCHED_YIELD, 0, 0, 0)
+		_, _, _ = syscall.Syscall(syscall.SYS_SCHED_YIELD, 0, 0, 0) // has no way to fail
 	}
 	parkFirst.Store(true)
 	return word.Load() == value
