@@ -2,12 +2,13 @@
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help lib demo test stress lint bench deps deps-demo clean
+.PHONY: help lib demo test stress kernels lint bench deps deps-demo clean
 
 help:
 	@echo "make demo    build everything and run the demo"
 	@echo "make test    every test in Rust, C and Go; the last line counts them"
 	@echo "make stress  the same with the long versions of the tests"
+	@echo "make kernels a part of them on the oldest and the newest kernel, emulated"
 	@echo "make lint    rustfmt, clippy, gofmt, go vet, golangci-lint"
 	@echo "make bench   the measurements, side by side in one run"
 	@echo "make lib     build/libnsgate.a, build/libnsgate.so, build/nsgate.h, and the Go module's copy"
@@ -26,6 +27,9 @@ test: deps lib
 
 stress: deps lib
 	@NSGATE_LONG=1 tests/run
+
+kernels:
+	@tests/kernels/run
 
 lint: lib
 	@scripts/lint

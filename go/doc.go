@@ -24,6 +24,6 @@
 //
 // # Systems
 //
-// Linux from 5.12 on amd64 and arm64, with cgo, which links the library's archive. Other builds compile,
+// Linux from 5.10 on amd64 and arm64, with cgo, which links the library's archive. Other builds compile,
 // and [Open] answers [ErrUnsupported].
 package nsgate

@@ -32,7 +32,7 @@ type gate struct {
 // Open opens a gate. It must be called on a thread in the process's own mount namespace, which is
 // everywhere but inside a Do.
 //
-// ErrUnsupported: this is not Linux, the program was built without cgo, or the kernel is older than 5.12.
+// ErrUnsupported: this is not Linux, the program was built without cgo, or the kernel is older than 5.10.
 func Open(options ...Option) (*Gate, error) {
 	settings := settings{log: slog.Default(), operations: operationLimits{patience: defaultFileOperationsPatience}}
 	for _, option := range options {
@@ -163,8 +163,8 @@ func (g *Gate) Features() (Features, error) {
 
 // Features are what a kernel can do. Each that it lacks has a substitute.
 type Features struct {
-	MountSetattr      bool // mount_setattr(2) on a detached tree, Linux 5.12
-	OpenTreeNamespace bool // open_tree(2) with OPEN_TREE_NAMESPACE, Linux 7.0
+	MountSetattr      bool // mount_setattr(2) on a detached tree, Linux 5.12; else a chroot has its namespace at once
+	OpenTreeNamespace bool // open_tree(2) with OPEN_TREE_NAMESPACE, Linux 7.0; not used
 	Fchmodat2         bool // fchmodat2(2) with AT_EMPTY_PATH, Linux 6.6
 	NamespaceID       bool // ids of mount namespaces, Linux 6.11
 	MountProof        bool // whether a mount is gone can be asked, Linux 6.8

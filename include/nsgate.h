@@ -3,7 +3,7 @@
 
 /*
  * nsgate: mount namespaces, chroots and an asynchronous release queue for hosts that run many
- * sandboxes. Linux 5.12 or later, x86-64 and arm64.
+ * sandboxes. Linux 5.10 or later, x86-64 and arm64.
  *
  * A process opens one gate. From it come chroots (private clones of a directory's mount tree), mount
  * namespaces, jobs and sandbox maps. A chroot serves file operations on the caller's thread, as if
@@ -301,9 +301,15 @@ typedef struct nsgate_report {
 typedef struct nsgate_features {
   /** sizeof(nsgate_features), set by the caller. */
   uint32_t size;
-  /** mount_setattr(2): attributes of a chroot are set before anybody can use it. Linux 5.12. */
+  /**
+   * mount_setattr(2): a chroot gets its attributes without a namespace. Linux 5.12; before it the
+   * chroot's namespace is made when it is opened.
+   */
   uint32_t mount_setattr;
-  /** open_tree(2) with OPEN_TREE_NAMESPACE: a namespace straight from a tree. Linux 7.0. */
+  /**
+   * open_tree(2) with OPEN_TREE_NAMESPACE: a namespace straight from a tree. Linux 7.0; not used, as
+   * it has a copy of the tree.
+   */
   uint32_t open_tree_namespace;
   /** fchmodat2(2): chmod through a descriptor. Linux 6.6. */
   uint32_t fchmodat2;
@@ -961,7 +967,9 @@ typedef struct nsgate_chroot_options {
  * Ownership: options is borrowed and may be NULL for the defaults. The handle is ended by
  * nsgate_chroot_free.
  * Errors: NSGATE_OS, with ENOTDIR when the volume is no directory; NSGATE_FULL when no place for its
- * release is left; NSGATE_CLOSED when the gate is closed.
+ * release is left; NSGATE_CLOSED when the gate is closed. Before Linux 5.12 also NSGATE_UNSUPPORTED,
+ * where a mount that is to be taken along lies beneath another, and NSGATE_WOULD_DEADLOCK in a job
+ * when no other namespace thread is left.
  */
 nsgate_status nsgate_chroot_open(nsgate_gate gate,
                                  nsgate_string volume,

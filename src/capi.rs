@@ -1,5 +1,5 @@
 //! nsgate: mount namespaces, chroots and an asynchronous release queue for hosts that run many
-//! sandboxes. Linux 5.12 or later, x86-64 and arm64.
+//! sandboxes. Linux 5.10 or later, x86-64 and arm64.
 //!
 //! A process opens one gate. From it come chroots (private clones of a directory's mount tree), mount
 //! namespaces, jobs and sandbox maps. A chroot serves file operations on the caller's thread, as if

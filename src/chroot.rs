@@ -27,7 +27,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use namespace::go_inside;
+use namespace::{go_inside, set_attributes};
 pub use open::OpenOptions;
 pub use options::{ChrootOptions, Propagation};
 pub use read_dir::{DirEntry, ReadDir};
@@ -92,7 +92,8 @@ impl Chroot {
     ///
     /// FULL when the queue has no place for its release; ENOTDIR when the volume is no directory.
     /// The file system is asked for its type: one whose server is silent holds the caller here.
-    /// Linux 5.12.
+    /// Before Linux 5.12 its namespace is made here, on a namespace thread. There one of the mounts to
+    /// be taken along that lies beneath another is UNSUPPORTED, and WOULD_DEADLOCK comes as from a run.
     pub fn open(gate: &Gate, volume: &Path, options: &ChrootOptions) -> Result<Chroot> {
         let path = CString::new(volume.as_os_str().as_bytes()).map_err(|_| {
             Error::new(
@@ -147,14 +148,13 @@ impl Chroot {
         let descriptor = mount::clone_tree(directory, path, options.recursive, options.nofollow)
             .map_err(in_context)?;
         mount::require_directory(descriptor.as_fd()).map_err(in_context)?;
-        mount::set_attributes(descriptor.as_fd(), options.attributes(), options.recursive)
-            .map_err(in_context)?;
+        let namespace = set_attributes(gate, &descriptor, options).map_err(in_context)?;
         let proof = match served::is_served(descriptor.as_fd()).map_err(in_context)? {
             // To be marked, a mount asks its file system for permission: the release would hang.
             true => MountProof::none(),
             false => gate.releases().mount_proof(),
         };
-        let tree = Tree::new(descriptor, proof);
+        let tree = Tree::new(descriptor, namespace, proof);
         let ticket = reservation.ticket();
         trace.reserved(ticket);
         Ok(Chroot(Arc::new_cyclic(|chroot| {

@@ -50,8 +50,8 @@ impl Gate {
     /// Probes the kernel and starts the library's threads.
     ///
     /// The caller's thread must stand where the process does: INVALID_STATE otherwise. UNSUPPORTED
-    /// where openat2(2) (Linux 5.6) or mount_setattr(2) (Linux 5.12) is missing: there is no weaker
-    /// way. CAP_SYS_ADMIN in the user namespace that owns the mount namespace is needed.
+    /// where openat2(2) (Linux 5.6) is missing: there is no weaker way. CAP_SYS_ADMIN in the user
+    /// namespace that owns the mount namespace is needed.
     pub fn open(options: GateOptions) -> Result<Gate> {
         options.check()?;
         let proc = ProcRoot::open()?;
@@ -62,7 +62,7 @@ impl Gate {
         let features = features::probe(
             namespace::identify(home.as_fd())?,
             releases.can_prove_mounts(),
-        )?;
+        );
         let threads = NamespaceThreads::new(
             supervisor.clone(),
             home,

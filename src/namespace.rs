@@ -121,7 +121,7 @@ impl MountNamespace {
         // A thread of its own, which ends with it: none may be given back from there (rule 1).
         let body = move || {
             let made = kernel::unshare()
-                .and_then(|()| mount::make_all_private())
+                .and_then(|()| mount::set_propagation(libc::MS_PRIVATE))
                 .and_then(|()| ProcRoot::open())
                 .and_then(|proc| kernel::open_current(&proc));
             // The receiver waits below until it has this.

@@ -141,8 +141,7 @@ impl ReleaseQueue {
     /// The release with this reserved ticket was asked for; its submit follows once the last use
     /// has ended. From now on it can be waited for.
     pub(crate) fn announce(&self, ticket: Ticket) {
-        let now = self.now();
-        self.change(|state| state.announce(ticket, now));
+        self.change(|state, now| state.announce(ticket, now));
     }
 
     /// Lets `submits` submit many things and wakes at most one worker of a lane, at its end.
@@ -270,12 +269,12 @@ impl ReleaseQueue {
     /// Tries a failed release again: the same thing under a new ticket, which comes back. NOT_FOUND,
     /// FULL, CLOSED.
     pub fn retry(&self, ticket: Ticket) -> Result<Ticket> {
-        self.change(|state| state.retry_failed(ticket, Instant::now()))
+        self.change(|state, now| state.retry_failed(ticket, now))
     }
 
     /// Takes a failed release off the list and has a worker destroy it. NOT_FOUND.
     pub fn forget(&self, ticket: Ticket) -> Result<()> {
-        self.change(|state| state.forget_failed(ticket, Instant::now()))
+        self.change(|state, now| state.forget_failed(ticket, now))
     }
 
     /// The workers that are over their budget, and what they hang in.
@@ -333,16 +332,17 @@ impl ReleaseQueue {
         self.0.shared.with_quietly(|state| state.closed)
     }
 
-    fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
-        match threads::together_since(&self.0.shared) {
-            Some(_) => self.0.shared.with_quietly(change),
-            None => self.0.shared.with(change),
+    /// Changes the state, at a time that is read before it is locked: now, or the beginning of the
+    /// submits that this thread makes together.
+    fn change<R>(&self, change: impl FnOnce(&mut State, Instant) -> R) -> R {
+        let shared = &self.0.shared;
+        match threads::together_since(shared) {
+            Some(began) => shared.with_quietly(|state| change(state, began)),
+            None => {
+                let now = Instant::now();
+                shared.with(|state| change(state, now))
+            }
         }
-    }
-
-    /// Now, or the beginning of the submits that this thread makes together.
-    fn now(&self) -> Instant {
-        threads::together_since(&self.0.shared).unwrap_or_else(Instant::now)
     }
 
     fn must_be_outside(&self) -> Result<()> {

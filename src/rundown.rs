@@ -66,11 +66,15 @@ impl<T> Rundown<T> {
 
     /// Lets no new use begin.
     pub(crate) fn close(&self) -> Closing<T> {
+        // Mostly nothing runs, and one step is enough.
+        if let Some(value) = self.take(0) {
+            return Closing::Idle(value);
+        }
         let before = self.state.fetch_or(CLOSED, Ordering::AcqRel);
         if before & CLOSED != 0 {
             return Closing::AlreadyClosed;
         }
-        match self.take() {
+        match self.take(CLOSED) {
             Some(value) => Closing::Idle(value),
             None => Closing::Busy,
         }
@@ -90,10 +94,10 @@ impl<T> Rundown<T> {
         self.state.store(0, Ordering::Release);
     }
 
-    /// The value, if it is closed, idle and not taken yet.
-    fn take(&self) -> Option<T> {
+    /// Closes it and gives the value, if the state is `idle`: no use, the value in its place.
+    fn take(&self, idle: u64) -> Option<T> {
         self.state
-            .compare_exchange(CLOSED, CLOSED | TAKEN, Ordering::AcqRel, Ordering::Relaxed)
+            .compare_exchange(idle, CLOSED | TAKEN, Ordering::AcqRel, Ordering::Relaxed)
             .ok()?;
         // SAFETY: the exchange succeeds once, with no use running and none to come.
         unsafe { (*self.value.get()).take() }
@@ -122,7 +126,7 @@ impl<T> Rundown<T> {
         let before = self.state.fetch_sub(1, Ordering::AcqRel);
         debug_assert!(before & USES > 0);
         if before == CLOSED | 1 {
-            self.take()
+            self.take(CLOSED)
         } else {
             None
         }

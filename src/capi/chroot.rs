@@ -76,7 +76,9 @@ fn options(from: &nsgate_chroot_options) -> Result<ChrootOptions> {
 /// Ownership: options is borrowed and may be NULL for the defaults. The handle is ended by
 /// nsgate_chroot_free.
 /// Errors: NSGATE_OS, with ENOTDIR when the volume is no directory; NSGATE_FULL when no place for its
-/// release is left; NSGATE_CLOSED when the gate is closed.
+/// release is left; NSGATE_CLOSED when the gate is closed. Before Linux 5.12 also NSGATE_UNSUPPORTED,
+/// where a mount that is to be taken along lies beneath another, and NSGATE_WOULD_DEADLOCK in a job
+/// when no other namespace thread is left.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_chroot_open(
     gate: nsgate_gate,

@@ -57,9 +57,11 @@ unsafe impl Extensible for nsgate_gate_options {}
 pub struct nsgate_features {
     /// sizeof(nsgate_features), set by the caller.
     pub size: u32,
-    /// mount_setattr(2): attributes of a chroot are set before anybody can use it. Linux 5.12.
+    /// mount_setattr(2): a chroot gets its attributes without a namespace. Linux 5.12; before it the
+    /// chroot's namespace is made when it is opened.
     pub mount_setattr: u32,
-    /// open_tree(2) with OPEN_TREE_NAMESPACE: a namespace straight from a tree. Linux 7.0.
+    /// open_tree(2) with OPEN_TREE_NAMESPACE: a namespace straight from a tree. Linux 7.0; not used, as
+    /// it has a copy of the tree.
     pub open_tree_namespace: u32,
     /// fchmodat2(2): chmod through a descriptor. Linux 6.6.
     pub fchmodat2: u32,

@@ -2,13 +2,12 @@
 
 use std::any::Any;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Mutex, OnceLock, Weak};
+use std::sync::{OnceLock, Weak};
 
 use super::Inner;
 use crate::error::{Error, Result, Status};
 use crate::releasable::Open;
 use crate::release::{BeforeRelease, Hook, Lane, MountProof, Proof, Reservation, Resource};
-use crate::sync::lock;
 
 /// The descriptors of a chroot. Boxed when it is opened, so that its release allocates nothing.
 pub(crate) struct Tree {
@@ -20,10 +19,10 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    pub(super) fn new(descriptor: OwnedFd, proof: MountProof) -> Tree {
+    pub(super) fn new(descriptor: OwnedFd, namespace: Option<OwnedFd>, proof: MountProof) -> Tree {
         Tree {
             descriptor: Some(descriptor),
-            namespace: OnceLock::new(),
+            namespace: namespace.map_or_else(OnceLock::new, OnceLock::from),
             proof,
         }
     }
@@ -46,14 +45,6 @@ impl Resource for Tree {
 pub(crate) struct OpenChroot {
     pub(super) tree: Box<Tree>,
     pub(super) reservation: Reservation,
-    extras: Mutex<Extras>,
-}
-
-/// What was asked to happen around the release.
-#[derive(Default)]
-struct Extras {
-    hook: Option<Hook>,
-    before_release: Option<BeforeRelease>,
 }
 
 impl OpenChroot {
@@ -63,56 +54,41 @@ impl OpenChroot {
             take_back(&chroot, reservation, resource);
         };
         reservation.set_reclaim(Box::new(reclaim));
-        let extras = Extras {
-            hook: None,
-            before_release: reservation.take_before_release(),
-        };
         OpenChroot {
             tree: Box::new(tree),
             reservation,
-            extras: Mutex::new(extras),
         }
     }
 
     pub(super) fn set_hook(&self, hook: Option<Hook>) -> Result<()> {
-        let mut extras = lock(&self.extras);
-        if hook.is_some() && extras.hook.is_some() {
-            return Err(Error::new(
-                Status::AlreadyExists,
-                "the chroot is attached already",
-            ));
+        let Some(hook) = hook else {
+            drop(self.reservation.take_hook());
+            return Ok(());
+        };
+        if self.reservation.set_hook(hook) {
+            return Ok(());
         }
-        let old = std::mem::replace(&mut extras.hook, hook);
-        // The old hook may hold anything: it is dropped outside the lock.
-        drop(extras);
-        drop(old);
-        Ok(())
+        Err(Error::new(
+            Status::AlreadyExists,
+            "the chroot is attached already",
+        ))
     }
 
     pub(super) fn set_before_release(&self, step: BeforeRelease) -> Result<()> {
-        let mut extras = lock(&self.extras);
-        if extras.before_release.is_some() {
-            return Err(Error::new(
-                Status::InvalidState,
-                "the chroot has a before-release step already",
-            ));
+        if self.reservation.set_before_release(step) {
+            return Ok(());
         }
-        extras.before_release = Some(step);
-        Ok(())
+        Err(Error::new(
+            Status::InvalidState,
+            "the chroot has a before-release step already",
+        ))
     }
 }
 
 impl Open for OpenChroot {
     const NAME: &'static str = "the chroot was released";
 
-    fn submit(mut self) {
-        let extras = std::mem::take(&mut *lock(&self.extras));
-        if let Some(hook) = extras.hook {
-            self.reservation.set_hook(hook);
-        }
-        if let Some(step) = extras.before_release {
-            self.reservation.set_before_release(step);
-        }
+    fn submit(self) {
         self.reservation.submit(Lane::Native, self.tree);
     }
 }

@@ -11,7 +11,7 @@ use crate::kernel::{mount, namespace};
 pub(crate) fn make(proc: &ProcRoot) -> Result<OwnedFd> {
     namespace::unshare()?;
     // Without this a detach below would reach the host through shared propagation.
-    mount::make_all_private()?;
+    mount::set_propagation(libc::MS_PRIVATE)?;
     let attributes = libc::MOUNT_ATTR_RDONLY
         | libc::MOUNT_ATTR_NOSUID
         | libc::MOUNT_ATTR_NODEV

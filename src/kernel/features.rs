@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
-use crate::error::{Error, Result, Status};
+use crate::error::{Result, Status};
 use crate::kernel::namespace::NamespaceId;
 use crate::kernel::process::ProcRoot;
 
@@ -18,9 +18,11 @@ use crate::kernel::process::ProcRoot;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Features {
-    /// mount_setattr(2): attributes of a chroot are set before anybody can use it (Linux 5.12).
+    /// mount_setattr(2): a chroot gets its attributes without a namespace (Linux 5.12). Otherwise its
+    /// namespace is made when it is opened, on a namespace thread.
     pub mount_setattr: bool,
-    /// open_tree(2) with OPEN_TREE_NAMESPACE: a namespace straight from a tree (Linux 7.0).
+    /// open_tree(2) with OPEN_TREE_NAMESPACE: a namespace straight from a tree (Linux 7.0). Not used:
+    /// the namespace has a copy of the tree, whose mounts of its own file operations would not see.
     pub open_tree_namespace: bool,
     /// fchmodat2(2): chmod through an O_PATH descriptor (Linux 6.6).
     pub fchmodat2: bool,
@@ -57,7 +59,8 @@ pub(crate) fn require_openat2(proc: &ProcRoot) -> Result<()> {
 
 /// Whether detached trees take attributes.
 pub(crate) fn has_mount_setattr() -> bool {
-    // SAFETY: no valid pointer is needed: a size of 0 is refused before anything is read.
+    // A size of 0 is EINVAL; another answer is that of a kernel or of a filter without the call.
+    // SAFETY: no valid pointer is needed: the size is looked at before anything is read.
     let value = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
@@ -68,7 +71,7 @@ pub(crate) fn has_mount_setattr() -> bool {
             0usize,
         )
     };
-    value == -1 && nix::errno::Errno::last_raw() != libc::ENOSYS
+    value == -1 && nix::errno::Errno::last_raw() == libc::EINVAL
 }
 
 /// Whether chmod works on an O_PATH descriptor.
@@ -103,20 +106,12 @@ pub(crate) fn has_open_tree_namespace() -> bool {
 }
 
 /// Probes everything but `mount_proof`, which the release queue finds out.
-pub(crate) fn probe(home: NamespaceId, mount_proof: bool) -> Result<Features> {
-    let features = Features {
+pub(crate) fn probe(home: NamespaceId, mount_proof: bool) -> Features {
+    Features {
         mount_setattr: has_mount_setattr(),
         open_tree_namespace: has_open_tree_namespace(),
         fchmodat2: has_fchmodat2(),
         ns_id: home.ns_id.is_some(),
         mount_proof,
-    };
-    if !features.mount_setattr {
-        return Err(Error::new(
-            Status::Unsupported,
-            "mount_setattr(2) is missing: a chroot's attributes can't be set before it is used \
-             (Linux 5.12 or newer is needed)",
-        ));
     }
-    Ok(features)
 }

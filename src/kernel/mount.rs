@@ -188,22 +188,26 @@ fn configure(context: &OwnedFd, command: u32, pair: Option<(&CStr, &CStr)>) -> R
     .map(drop)
 }
 
-/// Makes every mount of the calling thread's namespace private.
-pub(crate) fn make_all_private() -> Result<()> {
+/// Makes every mount below the calling thread's root `MS_PRIVATE` or `MS_SLAVE`.
+pub(crate) fn set_propagation(propagation: u64) -> Result<()> {
+    let flags = libc::MS_REC | propagation;
     // SAFETY: NUL-terminated literals; the kernel ignores source, type and data for this change.
     let value = unsafe {
         libc::mount(
             std::ptr::null(),
             c"/".as_ptr(),
             std::ptr::null(),
-            libc::MS_REC | libc::MS_PRIVATE,
+            flags,
             std::ptr::null(),
         )
     };
-    check(
-        value.into(),
-        || "mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE, NULL)",
-    )
+    check(value.into(), || {
+        let name = match propagation {
+            libc::MS_SLAVE => "MS_SLAVE",
+            _ => "MS_PRIVATE",
+        };
+        format!("mount(NULL, \"/\", NULL, MS_REC|{name}, NULL)")
+    })
     .map(drop)
 }
 

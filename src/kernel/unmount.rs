@@ -1,15 +1,12 @@
 //! Unmounting a mount that was looked at before, with everything mounted below it.
 
-use std::ffi::{CStr, CString, OsString};
-use std::fs::File;
-use std::io::Read;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::{Error, Result, Status};
+use crate::kernel::mountinfo::Mount;
 use crate::kernel::process::{self, ProcRoot};
-use crate::kernel::served::is_served_by_name;
 use crate::kernel::syscall::{Quoted, check, check_fd};
 
 /// Linux 6.8: an id that is never used again.
@@ -23,16 +20,6 @@ pub(crate) struct MountIdentity {
     unique: Option<u64>,
     device: u64,
     inode: u64,
-}
-
-/// A line of mountinfo.
-#[derive(PartialEq, Eq, Debug)]
-pub(crate) struct Mount {
-    pub(crate) id: u64,
-    parent: u64,
-    pub(crate) path: PathBuf,
-    /// Whether a server stands behind it, which may be silent.
-    pub(crate) is_served: bool,
 }
 
 /// The mount whose root lies at `path`; EINVAL, as umount2(2) says, where none does.
@@ -106,69 +93,6 @@ pub(crate) fn unmount(proc: &ProcRoot, mount: &Mount, detach: bool) -> Result<()
     // SAFETY: a NUL-terminated path.
     let value = unsafe { libc::umount2(path.as_ptr(), flags) };
     check(value.into(), || umount_call(&mount.path, words)).map(drop)
-}
-
-/// The mounts of the calling thread's namespace, as mountinfo lists them.
-pub(crate) fn mounts(proc: &ProcRoot) -> Result<Vec<Mount>> {
-    let file = proc.open_at(c"thread-self/mountinfo", libc::O_RDONLY)?;
-    let mut text = Vec::new();
-    File::from(file).read_to_end(&mut text).map_err(|error| {
-        Error::os(
-            "read(/proc/thread-self/mountinfo)",
-            error.raw_os_error().unwrap_or(libc::EIO),
-        )
-    })?;
-    Ok(text
-        .split(|byte| *byte == b'\n')
-        .filter_map(parse)
-        .collect())
-}
-
-/// The mount with this id after all that is mounted below it, deepest first, and what covers others
-/// before what it covers.
-pub(crate) fn deepest_first(mounts: &[Mount], id: u64) -> Vec<&Mount> {
-    let mut found: Vec<&Mount> = mounts.iter().filter(|mount| mount.id == id).collect();
-    let mut next = 0;
-    while next < found.len() {
-        let parent = found[next].id;
-        found.extend(mounts.iter().filter(|mount| mount.parent == parent));
-        next += 1;
-    }
-    // A mount stands behind its parent and behind its elder siblings.
-    found.reverse();
-    found
-}
-
-fn parse(line: &[u8]) -> Option<Mount> {
-    let mut fields = line.split(|byte| *byte == b' ');
-    let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
-    let (id, parent) = (number()?, number()?);
-    let path = fields.nth(2)?;
-    // A number of optional fields ends with a dash.
-    let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
-    Some(Mount {
-        id,
-        parent,
-        path: OsString::from_vec(unescape(path)).into(),
-        is_served: is_served_by_name(kind),
-    })
-}
-
-/// Undoes "\040" and its like.
-fn unescape(text: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((byte, after)) = rest.split_first() {
-        let octal = match (byte, after) {
-            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ..]) => {
-                Some((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'))
-            }
-            _ => None,
-        };
-        plain.push(octal.unwrap_or(*byte));
-        rest = if octal.is_some() { &after[3..] } else { after };
-    }
-    plain
 }
 
 /// The directory that a mount lies in, and its name there. No symbolic link is followed: mountinfo's
@@ -264,46 +188,4 @@ fn umount_error(path: &Path, flags: &'static str, os_error: i32) -> Error {
 fn umount_call(path: &Path, flags: &'static str) -> String {
     use std::os::unix::ffi::OsStrExt;
     format!("umount2({}, {flags})", Quoted(path.as_os_str().as_bytes()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mounts(text: &str) -> Vec<Mount> {
-        text.lines()
-            .filter_map(|line| parse(line.as_bytes()))
-            .collect()
-    }
-
-    #[test]
-    fn a_line_of_mountinfo_gives_ids_and_the_path_unescaped() {
-        let line = r"36 35 98:0 /a /mnt/with\040space\134 rw,noatime master:1 - ext3 /dev/root rw";
-        let found = mounts(line);
-        assert_eq!(found[0].id, 36);
-        assert_eq!(found[0].parent, 35);
-        assert_eq!(found[0].path, Path::new("/mnt/with space\\"));
-        assert!(!found[0].is_served);
-        assert!(mounts("1 0 0:1 / /a rw - fuse.sshfs x rw")[0].is_served);
-        assert!(mounts("not a line\n\n7").is_empty());
-    }
-
-    #[test]
-    fn what_lies_deepest_or_on_top_comes_first() {
-        let found = mounts(
-            "1 0 0:1 / / rw - x x rw\n\
-             2 1 0:1 / /a rw - x x rw\n\
-             3 2 0:1 / /a/b rw - x x rw\n\
-             4 3 0:1 / /a/b/c rw - x x rw\n\
-             5 1 0:1 / /other rw - x x rw\n\
-             6 2 0:1 / /a rw - x x rw\n",
-        );
-        let order = |id| -> Vec<u64> {
-            let mounts = deepest_first(&found, id);
-            mounts.iter().map(|mount| mount.id).collect()
-        };
-        assert_eq!(order(2), [4, 6, 3, 2]);
-        assert_eq!(order(5), [5]);
-        assert_eq!(order(9), [0; 0]);
-    }
 }

@@ -34,19 +34,20 @@ pub struct Job(Arc<Inner>);
 
 struct Inner {
     queue: ReleaseQueue,
-    state: Mutex<State>,
+    place: Mutex<Place>,
 }
 
-enum State {
-    Reserved(Reservation, Box<dyn Resource>),
-    Submitted(Ticket),
+/// Where a job is until it is submitted. Afterwards what is left of the reservation says the ticket.
+struct Place {
+    reservation: Reservation,
+    resource: Option<Box<dyn Resource>>,
 }
 
 impl Job {
     pub(super) fn new(reservation: Reservation, resource: Box<dyn Resource>) -> Job {
         Job(Arc::new_cyclic(|job| Inner {
             queue: reservation.queue().clone(),
-            state: Mutex::new(reserved(job.clone(), reservation, resource)),
+            place: Mutex::new(Place::new(job.clone(), reservation, resource)),
         }))
     }
 
@@ -54,22 +55,12 @@ impl Job {
     ///
     /// Any thread may call it. It waits for nothing and allocates nothing.
     pub fn submit(&self) -> Result<Ticket> {
-        let mut state = lock(&self.0.state);
-        let ticket = match &*state {
-            State::Reserved(reservation, _) => reservation.ticket(),
-            State::Submitted(_) => {
-                return Err(Error::new(
-                    Status::InvalidState,
-                    "the job was submitted already",
-                ));
-            }
+        let mut place = lock(&self.0.place);
+        let Some(resource) = place.resource.take() else {
+            return Err(submitted());
         };
-        if let State::Reserved(reservation, resource) =
-            std::mem::replace(&mut *state, State::Submitted(ticket))
-        {
-            reservation.submit(Lane::Blocking, resource);
-        }
-        Ok(ticket)
+        place.reservation.submit_in_place(Lane::Blocking, resource);
+        Ok(place.reservation.ticket())
     }
 
     /// Takes a submitted job back: it is as before its submit. INVALID_STATE when it was not
@@ -86,32 +77,32 @@ impl Job {
 
     /// The ticket of the release, once it is submitted.
     pub fn ticket(&self) -> Option<Ticket> {
-        match *lock(&self.0.state) {
-            State::Reserved(..) => None,
-            State::Submitted(ticket) => Some(ticket),
+        let place = lock(&self.0.place);
+        match place.resource {
+            Some(_) => None,
+            None => Some(place.reservation.ticket()),
         }
     }
 
     /// Has the hook called with the job's end. ALREADY_EXISTS where there is another; INVALID_STATE
     /// when it was submitted already.
     pub(crate) fn set_hook(&self, hook: Hook) -> Result<()> {
-        match &mut *lock(&self.0.state) {
-            State::Reserved(reservation, _) => {
-                if reservation.has_hook() {
-                    return Err(Error::new(
-                        Status::AlreadyExists,
-                        "the job is attached already",
-                    ));
-                }
-                reservation.set_hook(hook);
-                Ok(())
-            }
-            State::Submitted(_) => Err(Error::new(
-                Status::InvalidState,
-                "the job was submitted already",
-            )),
+        let place = lock(&self.0.place);
+        if place.resource.is_none() {
+            return Err(submitted());
         }
+        if place.reservation.set_hook(hook) {
+            return Ok(());
+        }
+        Err(Error::new(
+            Status::AlreadyExists,
+            "the job is attached already",
+        ))
     }
+}
+
+fn submitted() -> Error {
+    Error::new(Status::InvalidState, "the job was submitted already")
 }
 
 impl fmt::Debug for Job {
@@ -122,26 +113,28 @@ impl fmt::Debug for Job {
     }
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        let state = self.state.get_mut();
-        let state = state.unwrap_or_else(|poisoned| poisoned.into_inner());
-        let unknown = State::Submitted(Ticket::from_raw(0));
-        if let State::Reserved(reservation, resource) = std::mem::replace(state, unknown) {
-            reservation.discard(resource);
+impl Place {
+    fn new(job: Weak<Inner>, mut reservation: Reservation, resource: Box<dyn Resource>) -> Place {
+        reservation.set_reclaim(Box::new(move |reservation, resource| match job.upgrade() {
+            Some(inner) => {
+                let again = Place::new(job, reservation, resource);
+                *lock(&inner.place) = again;
+            }
+            None => reservation.discard(resource),
+        }));
+        Place {
+            reservation,
+            resource: Some(resource),
         }
     }
 }
 
-fn reserved(job: Weak<Inner>, mut reservation: Reservation, resource: Box<dyn Resource>) -> State {
-    reservation.set_reclaim(Box::new(move |reservation, resource| match job.upgrade() {
-        Some(inner) => {
-            let again = reserved(job, reservation, resource);
-            *lock(&inner.state) = again;
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(resource) = self.resource.take() {
+            self.reservation.discard_in_place(resource);
         }
-        None => reservation.discard(resource),
-    }));
-    State::Reserved(reservation, resource)
+    }
 }
 
 /// The host's own work.

@@ -1,18 +1,17 @@
 //! The place of one releasable thing, taken when it is opened.
 
 use std::sync::Mutex;
-use std::time::Instant;
 
 use super::ReleaseQueue;
 use super::outcome::Ticket;
 use super::resource::{Attachments, BeforeRelease, Hook, Lane, Reclaim, Resource};
+use crate::sync::lock;
 
 /// A place in the queue. Dropping it gives the place back.
 pub(crate) struct Reservation {
     queue: ReleaseQueue,
     index: u32,
     ticket: Ticket,
-    /// Never locked: it makes the reservation `Sync`, which closures alone would not be.
     attachments: Mutex<Attachments>,
     spent: bool,
 }
@@ -44,24 +43,31 @@ impl Reservation {
     }
 
     /// Has the hook called with the terminal event, on the notify thread, before the subscribers.
-    pub(crate) fn set_hook(&mut self, hook: Hook) {
-        self.attachments().hook = Some(hook);
+    /// `false`, and nothing is changed, when there is one.
+    pub(crate) fn set_hook(&self, hook: Hook) -> bool {
+        let mut attachments = lock(&self.attachments);
+        let is_free = attachments.hook.is_none();
+        if is_free {
+            attachments.hook = Some(hook);
+        }
+        is_free
     }
 
-    /// Whether there is a hook.
-    pub(crate) fn has_hook(&mut self) -> bool {
-        self.attachments().hook.is_some()
+    /// Takes the hook back. It may hold anything.
+    pub(crate) fn take_hook(&self) -> Option<Hook> {
+        lock(&self.attachments).hook.take()
     }
 
     /// Has the step run before the release, on the blocking lane. When it fails for good that is
-    /// reported with the event, and the release goes on.
-    pub(crate) fn set_before_release(&mut self, step: BeforeRelease) {
-        self.attachments().before_release = Some(step);
-    }
-
-    /// The step of a cancelled release.
-    pub(crate) fn take_before_release(&mut self) -> Option<BeforeRelease> {
-        self.attachments().before_release.take()
+    /// reported with the event, and the release goes on. `false`, and nothing is changed, when there
+    /// is one.
+    pub(crate) fn set_before_release(&self, step: BeforeRelease) -> bool {
+        let mut attachments = lock(&self.attachments);
+        let is_free = attachments.before_release.is_none();
+        if is_free {
+            attachments.before_release = Some(step);
+        }
+        is_free
     }
 
     /// Says who gets the resource back, with a new reservation, when its release is cancelled. Called
@@ -78,22 +84,32 @@ impl Reservation {
     /// Hands the resource over. It can't fail and allocates nothing; the caller is held for one
     /// short mutex and for waking one thread at most.
     pub(crate) fn submit(mut self, lane: Lane, resource: Box<dyn Resource>) -> Ticket {
+        self.submit_in_place(lane, resource);
+        self.ticket
+    }
+
+    /// The same for one that stays where it is, and is good for nothing any more.
+    pub(crate) fn submit_in_place(&mut self, lane: Lane, resource: Box<dyn Resource>) {
+        debug_assert!(!self.spent);
         self.spent = true;
-        let attachments = std::mem::take(self.attachments());
-        let now = self.queue.now();
-        self.queue.change(|state| {
+        let attachments = self.attachments.get_mut();
+        let attachments = attachments.unwrap_or_else(|poisoned| poisoned.into_inner());
+        self.queue.change(|state, now| {
             state.submit(self.index, lane, resource, attachments, now);
         });
-        self.ticket
     }
 
     /// Has a worker drop the resource, and gives the place back. That is no release: it has no
     /// outcome.
     pub(crate) fn discard(mut self, resource: Box<dyn Resource>) {
+        self.discard_in_place(resource);
+    }
+
+    /// The same for one that stays where it is.
+    pub(crate) fn discard_in_place(&mut self, resource: Box<dyn Resource>) {
         self.spent = true;
         let attachments = std::mem::take(self.attachments());
-        let now = Instant::now();
-        self.queue.change(|state| {
+        self.queue.change(|state, now| {
             state.discard(self.index, Some(resource), attachments, now);
         });
     }
@@ -102,8 +118,8 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if !self.spent {
-            let now = Instant::now();
-            self.queue.change(|state| state.give_back(self.index, now));
+            self.queue
+                .change(|state, now| state.give_back(self.index, now));
         }
     }
 }

@@ -52,7 +52,9 @@ impl Shared {
         let result = change(&mut state);
         let wakes = std::mem::take(&mut state.wakes);
         drop(state);
-        self.wake(&wakes);
+        if wakes != Wakes::default() {
+            self.wake(&wakes);
+        }
         result
     }
 
@@ -93,19 +95,28 @@ impl Shared {
 
     /// Waits until a worker has something to do.
     pub(crate) fn next_work(&self, lane: Lane, worker: usize) -> Next {
+        // Not under the lock, which the submitters wait for.
+        let mut now = Instant::now();
         let mut state = lock(&self.state);
         let mut idle = false;
         let next = loop {
             if state.is_surplus(lane) || state.is_over() {
                 break Next::Retire;
             }
-            if let Some(work) = state.take(lane, worker, Instant::now()) {
+            if let Some(work) = state.take(lane, worker, now) {
                 break Next::Work(work);
             }
             if idle && lane == Lane::Blocking {
                 break Next::Retire;
             }
-            self.wake_under_lock(&mut state);
+            let wakes = std::mem::take(&mut state.wakes);
+            if wakes != Wakes::default() {
+                // Whoever is woken wants the lock. There may be work by then.
+                drop(state);
+                self.wake(&wakes);
+                state = lock(&self.state);
+                continue;
+            }
             state.lanes[lane as usize].fall_asleep();
             (state, idle) = self.wait(
                 &self.workers[lane as usize],
@@ -116,15 +127,18 @@ impl Shared {
                 },
             );
             LaneState::wake_up(&mut state.lanes[lane as usize]);
+            now = Instant::now();
         };
         if matches!(next, Next::Retire) {
             // Whatever this one was woken for is left to another.
             if state.waiting(lane) > 0 {
-                state.call_worker(lane, Instant::now());
+                state.call_worker(lane, now);
             }
             state.dismiss(worker);
         }
-        self.wake_under_lock(&mut state);
+        let wakes = std::mem::take(&mut state.wakes);
+        drop(state);
+        self.wake(&wakes);
         next
     }
 

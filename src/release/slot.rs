@@ -31,23 +31,26 @@ pub(crate) enum Phase {
     Left,
 }
 
+// In the order of their use, so that a submit, whose slot has been cold for long, touches two lines of
+// the cache.
+#[repr(C, align(64))]
 pub(crate) struct Slot {
-    pub(crate) links: [Links; 2],
     pub(crate) phase: Phase,
-    pub(crate) kind: Kind,
     pub(crate) lane: Lane,
+    pub(crate) kind: Kind,
+    /// Attempts of the step that is under way.
+    pub(crate) attempts: u32,
+    pub(crate) links: [Links; 2],
+    pub(crate) resource: Option<Box<dyn Resource>>,
     /// Counts the slot's tickets. A new one is counted when the slot is taken or given back to an
     /// owner: the ticket of a release is known before its submit.
     pub(crate) generation: u64,
     /// The place in the order of all submissions.
     pub(crate) serial: u64,
-    pub(crate) label: Option<Label<str>>,
-    pub(crate) resource: Option<Box<dyn Resource>>,
-    pub(crate) attachments: Attachments,
-    /// Attempts of the step that is under way.
-    pub(crate) attempts: u32,
-    pub(crate) before_release_failed: Option<i32>,
     pub(crate) submitted: Option<Instant>,
+    pub(crate) attachments: Attachments,
+    pub(crate) label: Option<Label<str>>,
+    pub(crate) before_release_failed: Option<i32>,
     pub(crate) started: Option<Instant>,
     pub(crate) last_error: Option<Error>,
     /// Between attempts; a worker takes it along.

@@ -21,7 +21,7 @@ use super::workforce::Workforce;
 use crate::error::{Error, Result, Status};
 
 /// Who has to be woken once the mutex is free.
-#[derive(Default)]
+#[derive(Default, PartialEq, Eq)]
 pub(crate) struct Wakes {
     /// How many sleeping workers of each lane.
     pub(crate) workers: [u32; 2],
@@ -202,14 +202,14 @@ impl State {
         self.give_back(index, now);
     }
 
-    /// Queues the release. It allocates nothing and can't fail: everything it needs was made with
-    /// the reservation.
+    /// Queues the release, and takes the attachments. It allocates nothing and can't fail: everything
+    /// it needs was made with the reservation.
     pub(crate) fn submit(
         &mut self,
         index: u32,
         lane: Lane,
         resource: Box<dyn Resource>,
-        attachments: Attachments,
+        attachments: &mut Attachments,
         now: Instant,
     ) -> Ticket {
         let slot = &mut self.slots[index];
@@ -219,6 +219,7 @@ impl State {
             Phase::Forfeited => {
                 slot.phase = Phase::Reserved;
                 self.forfeited -= 1;
+                let attachments = std::mem::take(attachments);
                 self.discard(index, Some(resource), attachments, now);
                 return ticket;
             }
@@ -227,7 +228,7 @@ impl State {
         let slot = &mut self.slots[index];
         slot.lane = lane;
         slot.resource = Some(resource);
-        slot.attachments = attachments;
+        slot.attachments = std::mem::take(attachments);
         self.enqueue(index, now);
         ticket
     }
@@ -261,11 +262,11 @@ impl State {
             hook,
             ..
         } = self.failed.remove(position);
-        let attachments = Attachments {
+        let mut attachments = Attachments {
             hook,
             ..Attachments::default()
         };
-        Ok(self.submit(index, lane, resource, attachments, now))
+        Ok(self.submit(index, lane, resource, &mut attachments, now))
     }
 
     /// Takes a failed release off the list and has it dropped.

@@ -8,8 +8,9 @@ use super::outcome::Proof;
 use super::proof::MountProof;
 use super::resource::Resource;
 use crate::error::{Error, Result, Status};
+use crate::kernel::mountinfo::{self, Mount};
 use crate::kernel::process::{self, ProcRoot};
-use crate::kernel::unmount::{self as kernel, Mount, MountIdentity};
+use crate::kernel::unmount::{self as kernel, MountIdentity};
 
 /// How [`crate::ReleaseQueue::reserve_unmount`] goes about it.
 ///
@@ -83,8 +84,8 @@ impl Unmount {
 impl Resource for Unmount {
     fn release(&mut self) -> Result<Proof> {
         self.attempts += 1;
-        let mounts = kernel::mounts(&self.proc)?;
-        let doomed = kernel::deepest_first(&mounts, self.mount.id);
+        let mounts = mountinfo::mounts(&self.proc)?;
+        let doomed = mountinfo::deepest_first(&mounts, self.mount.id);
         let Some(last) = doomed.last() else {
             // Somebody else unmounted it.
             return Ok(Proof::Verified);
@@ -100,7 +101,7 @@ impl Resource for Unmount {
         }
         for mount in doomed {
             if let Err(error) = kernel::unmount(&self.proc, mount, false) {
-                let gone = !kernel::mounts(&self.proc)?
+                let gone = !mountinfo::mounts(&self.proc)?
                     .iter()
                     .any(|now| now.id == mount.id);
                 if !gone {

@@ -25,11 +25,13 @@ pub(crate) fn without_memory<R: Send>(code: impl FnOnce() -> R + Send) -> R {
 
 /// Releases a chroot that a job is in, and has the job end on a thread without memory.
 fn last_use_ends_without_memory(chroot: &Chroot, between: impl FnOnce()) {
+    let (begin, begun) = mpsc::channel();
     let (go, going) = mpsc::channel();
     let (end, ended) = mpsc::channel();
     let before = Arc::new(AtomicU64::new(0));
     let at_end = Arc::clone(&before);
     let job = move || {
+        begin.send(()).unwrap();
         let () = going.recv().unwrap();
         before.store(ALLOCATIONS.get(), Ordering::SeqCst);
         HAS_MEMORY.set(false);
@@ -40,6 +42,8 @@ fn last_use_ends_without_memory(chroot: &Chroot, between: impl FnOnce()) {
         end.send((outcome, asked)).unwrap();
     };
     chroot.start(Box::new(job), Box::new(done)).unwrap();
+    // A job that only waits for its thread is refused when the gate closes.
+    let () = begun.recv().unwrap();
     chroot.release().unwrap();
     between();
     go.send(()).unwrap();

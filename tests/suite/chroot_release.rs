@@ -15,7 +15,7 @@ use crate::chroot::open;
 use crate::host::{Volume, close, gate, host, soon};
 
 #[test]
-fn a_release_waits_for_running_operations_and_refuses_new_ones() {
+pub(crate) fn a_release_waits_for_running_operations_and_refuses_new_ones() {
     let _host = host();
     let gate = gate();
     let volume = Volume::new();
@@ -50,7 +50,7 @@ fn a_release_waits_for_running_operations_and_refuses_new_ones() {
 }
 
 #[test]
-fn closing_while_many_operate_closes_each_descriptor_once() {
+pub(crate) fn closing_while_many_operate_closes_each_descriptor_once() {
     let _host = host();
     let gate = gate();
     let volume = Volume::new();
@@ -83,7 +83,7 @@ fn closing_while_many_operate_closes_each_descriptor_once() {
 }
 
 #[test]
-fn dropping_the_last_handle_releases() {
+pub(crate) fn dropping_the_last_handle_releases() {
     let _host = host();
     let gate = gate();
     let volume = Volume::new();
@@ -98,7 +98,7 @@ fn dropping_the_last_handle_releases() {
 }
 
 #[test]
-fn more_than_the_capacity_is_full_at_once_and_room_comes_back() {
+pub(crate) fn more_than_the_capacity_is_full_at_once_and_room_comes_back() {
     let _host = host();
     let mut options = GateOptions::default();
     options.capacity = 3;
@@ -115,7 +115,7 @@ fn more_than_the_capacity_is_full_at_once_and_room_comes_back() {
 }
 
 #[test]
-fn opening_and_releasing_leaves_the_volume_as_it_was() {
+pub(crate) fn opening_and_releasing_leaves_the_volume_as_it_was() {
     let _host = host();
     let gate = gate();
     let volume = Volume::new();
@@ -149,7 +149,7 @@ fn opening_and_releasing_leaves_the_volume_as_it_was() {
 const VICTIM: &str = "NSGATE_TEST_VICTIM";
 
 #[test]
-fn kill_leaves_no_mount_directory_or_namespace() {
+pub(crate) fn kill_leaves_no_mount_directory_or_namespace() {
     if let Ok(volume) = std::env::var(VICTIM) {
         return be_killed(Path::new(&volume));
     }

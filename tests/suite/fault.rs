@@ -18,17 +18,26 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 
 use crate::child::forked;
+use crate::forbid::forbid;
 use crate::host::{Volume, assert_no_thread_abroad, descriptors, host, mounts, soon, thread_ids};
 use calls::Call;
 use nsgate::{Error, Status};
 use scenario::Ending;
 use seccomp::{Fault, Watched};
 
+/// The kernels that the scenario runs on.
+#[derive(Clone, Copy)]
+enum Kernel {
+    AsItIs,
+    /// Without mount_setattr(2).
+    Linux5_10,
+}
+
 /// One run of the scenario, on a volume of its own.
-fn play(fault: Option<Fault>) -> Watched<Ending> {
+fn play(kernel: Kernel, fault: Option<Fault>) -> Watched<Ending> {
     let before = mounts();
     let volume = volume();
-    let watched = play_on(volume.path(), fault);
+    let watched = play_on(kernel, volume.path(), fault);
     drop(volume);
     assert_eq!(mounts(), before, "{fault:?}");
     watched
@@ -40,12 +49,17 @@ fn volume() -> Volume {
     volume
 }
 
-fn play_on(volume: &Path, fault: Option<Fault>) -> Watched<Ending> {
+fn play_on(kernel: Kernel, volume: &Path, fault: Option<Fault>) -> Watched<Ending> {
     forget_stacks();
     let before = (mounts(), descriptors(), thread_ids().len());
     let place = volume.to_owned();
     let told = fault.map(|fault| fault.errno);
-    let watched = seccomp::watch(fault, move || scenario::play(&place, told, true));
+    let watched = seccomp::watch(fault, move || {
+        if let Kernel::Linux5_10 = kernel {
+            forbid(libc::SYS_mount_setattr);
+        }
+        scenario::play(&place, told, true)
+    });
     // What the fault kept mounted is the scenario's own; it is below the volume.
     let place = volume.to_str().unwrap();
     let without_own = |mounts: String| {
@@ -106,12 +120,12 @@ impl Taken {
 }
 
 /// As `taken`, of a run in a copy of this process, which std may end.
-fn taken_apart(fault: Fault) -> Result<Taken, String> {
+fn taken_apart(kernel: Kernel, fault: Fault) -> Result<Taken, String> {
     let before = mounts();
     let volume = volume();
     let child = forked(|| {
         silence();
-        match taken(fault, &play_on(volume.path(), Some(fault))) {
+        match taken(fault, &play_on(kernel, volume.path(), Some(fault))) {
             Ok(taken) => taken as i32,
             Err(lie) => panic!("{lie}"),
         }
@@ -154,9 +168,18 @@ fn is_true(error: &Error, fault: Fault) -> bool {
 
 #[test]
 fn whatever_call_fails_the_answer_is_true_and_nothing_is_left() {
+    fail_each_call(Kernel::AsItIs);
+}
+
+#[test]
+fn so_it_is_where_namespaces_are_made_at_once() {
+    fail_each_call(Kernel::Linux5_10);
+}
+
+fn fail_each_call(kernel: Kernel) {
     let _host = host();
     let long = std::env::var_os("NSGATE_LONG").is_some();
-    let first = play(None);
+    let first = play(kernel, None);
     assert!(first.result.errors.is_empty(), "{:?}", first.result);
     let mut seen: BTreeSet<Call> = first.calls.keys().copied().collect();
     let mut lies = Vec::new();
@@ -171,9 +194,9 @@ fn whatever_call_fails_the_answer_is_true_and_nothing_is_left() {
                     errno,
                 };
                 let taken = match call.may_abort() {
-                    true => taken_apart(fault),
+                    true => taken_apart(kernel, fault),
                     false => {
-                        let watched = play(Some(fault));
+                        let watched = play(kernel, Some(fault));
                         seen.extend(watched.calls.keys());
                         taken(fault, &watched)
                     }

@@ -164,7 +164,7 @@ fn the_step_before_a_release_runs_first_and_its_failure_only_is_reported() {
     ] {
         let steps = Arc::new(AtomicU32::new(0));
         let (seen, mut answers) = (steps.clone(), answers.into_iter());
-        let mut reservation = queue.reserve(Kind::Chroot, "stepped").unwrap();
+        let reservation = queue.reserve(Kind::Chroot, "stepped").unwrap();
         reservation.set_before_release(Box::new(move || {
             seen.fetch_add(1, Ordering::SeqCst);
             answers
@@ -183,7 +183,7 @@ fn the_step_before_a_release_runs_first_and_its_failure_only_is_reported() {
         assert_eq!(event.before_release_failed, failure);
         assert_eq!((event.attempts, record.attempts()), (1, 1));
     }
-    let mut reservation = queue.reserve(Kind::Chroot, "panics").unwrap();
+    let reservation = queue.reserve(Kind::Chroot, "panics").unwrap();
     reservation.set_before_release(Box::new(|| panic!("by design")));
     let ticket = reservation.submit(Lane::Native, scripted(verified).0);
     let event = queue.wait(ticket, Some(soon())).unwrap();

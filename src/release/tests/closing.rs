@@ -169,7 +169,7 @@ fn a_job_of_the_queue_can_not_wait_for_it() {
     let queue = queue();
     let (answer, answered) = mpsc::channel();
     let inside = queue.clone();
-    let mut reservation = queue.reserve(Kind::Job, "other").unwrap();
+    let reservation = queue.reserve(Kind::Job, "other").unwrap();
     reservation.set_hook(Arc::new(|_: &Event| ()));
     let other = reservation.ticket();
     queue.announce(other);

@@ -51,7 +51,7 @@ fn hooks_come_before_subscribers_and_subscribers_in_their_order() {
     };
     queue.subscribe(note("first")).unwrap();
     queue.subscribe(note("second")).unwrap();
-    let mut reservation = queue.reserve(Kind::Chroot, "hooked").unwrap();
+    let reservation = queue.reserve(Kind::Chroot, "hooked").unwrap();
     reservation.set_hook(Arc::new(note("hook")));
     reservation.submit(Lane::Native, scripted(verified).0);
     submit(&queue, Lane::Native, scripted(verified).0);
@@ -71,7 +71,7 @@ fn a_failed_release_keeps_its_hook_for_the_next_try() {
     let queue = queue();
     let outcomes = Arc::new(Mutex::new(Vec::new()));
     let seen = outcomes.clone();
-    let mut reservation = queue.reserve(Kind::Chroot, "hooked").unwrap();
+    let reservation = queue.reserve(Kind::Chroot, "hooked").unwrap();
     reservation.set_hook(Arc::new(move |event: &Event| {
         lock(&seen).push(event.outcome)
     }));

@@ -100,7 +100,7 @@ impl Queue {
                 index,
                 lane,
                 resource,
-                Attachments::default(),
+                &mut Attachments::default(),
                 Instant::now(),
             )
         })

@@ -148,7 +148,7 @@ fn a_hook_is_called_once_with_the_end() {
         let heard = StdArc::new(std::sync::Mutex::new(Vec::new()));
         let tickets = [(); 2].map(|()| {
             let heard = heard.clone();
-            let attachments = Attachments {
+            let mut attachments = Attachments {
                 hook: Some(StdArc::new(move |event: &Event| {
                     heard.lock().unwrap().push(event.ticket);
                 })),
@@ -157,7 +157,13 @@ fn a_hook_is_called_once_with_the_end() {
             let (index, _) = queue.reserve().unwrap();
             let resource = scripted(0, None).0;
             queue.0.with(|state| {
-                state.submit(index, Lane::Native, resource, attachments, Instant::now())
+                state.submit(
+                    index,
+                    Lane::Native,
+                    resource,
+                    &mut attachments,
+                    Instant::now(),
+                )
             })
         });
         queue.drain();
@@ -217,10 +223,10 @@ fn what_was_submitted_quietly_is_taken_after_the_next_change() {
         for _ in 0..2 {
             let (index, _) = queue.reserve().unwrap();
             let resource = scripted(0, None).0;
-            let attachments = Attachments::default();
+            let mut attachments = Attachments::default();
             let now = Instant::now();
             queue.0.with_quietly(|state| {
-                state.submit(index, Lane::Native, resource, attachments, now);
+                state.submit(index, Lane::Native, resource, &mut attachments, now);
             });
         }
         queue.0.with(|_| ());

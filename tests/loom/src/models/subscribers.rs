@@ -82,7 +82,7 @@ fn subscribe(
 }
 
 fn dispatch(list: &List) {
-    let calls = list.dispatch(|call| call());
+    let calls = list.dispatch(crate::trace::Callback::of_queue("event"), |call| call());
     assert_eq!(calls.panics, 0);
 }
 
