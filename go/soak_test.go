@@ -39,7 +39,7 @@ func levelNow(t *testing.T) level {
 // every count adds up exactly, and memory, descriptors and threads are what they were after the first part
 // of it.
 func TestRandomWorkAddsUpAndNothingGrows(t *testing.T) {
-	lasts := 10 * time.Second
+	lasts := 20 * time.Second
 	switch {
 	case testing.Short():
 		lasts = 2 * time.Second

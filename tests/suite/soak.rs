@@ -64,7 +64,7 @@ fn act(
 fn random_work_adds_up_and_nothing_grows() {
     let _host = host();
     let long = std::env::var_os("NSGATE_LONG").is_some();
-    let lasts = Duration::from_secs(if long { 600 } else { 8 });
+    let lasts = Duration::from_secs(if long { 600 } else { 20 });
     let mut options = GateOptions::default();
     // Small enough to be full at times.
     options.capacity = 256;
