@@ -52,17 +52,23 @@ impl ProcRoot {
     }
 }
 
-/// Keeps the calling thread from taking the processor from whoever wakes it (SCHED_BATCH, sched(7)),
-/// unless it was given a policy of its own.
-pub(crate) fn give_way() {
+/// Keeps the calling thread from taking the processor from whoever wakes it (SCHED_BATCH, sched(7)).
+/// `false`: it was given a policy of its own, or a filter forbids it, and nothing is changed.
+pub(crate) fn give_way() -> bool {
+    // SAFETY: 0 is the calling thread, and nothing is written.
+    let is_plain = unsafe { libc::sched_getscheduler(0) } == libc::SCHED_OTHER;
+    is_plain && set_policy(libc::SCHED_BATCH)
+}
+
+/// Ends what [`give_way`] began.
+pub(crate) fn stand_firm() {
+    set_policy(libc::SCHED_OTHER);
+}
+
+fn set_policy(policy: i32) -> bool {
     let parameter = libc::sched_param { sched_priority: 0 };
-    // Refused where a filter forbids it: then wakes are less kind, and nothing else.
-    // SAFETY: 0 is the calling thread; the parameter is read.
-    unsafe {
-        if libc::sched_getscheduler(0) == libc::SCHED_OTHER {
-            libc::sched_setscheduler(0, libc::SCHED_BATCH, &parameter);
-        }
-    }
+    // SAFETY: 0 is the calling thread; the parameter is only read.
+    unsafe { libc::sched_setscheduler(0, policy, &parameter) == 0 }
 }
 
 impl AsFd for ProcRoot {

@@ -11,6 +11,7 @@ use super::state::{Notice, State, Wakes};
 use super::workforce::Chores;
 use crate::error::{Error, Result, Status};
 use crate::kernel::event_fd::EventFd;
+use crate::kernel::process;
 use crate::sync::{Condvar, Mutex, MutexGuard, lock};
 
 pub(crate) struct Shared {
@@ -99,6 +100,7 @@ impl Shared {
         let mut now = Instant::now();
         let mut state = lock(&self.state);
         let mut idle = false;
+        let mut gave_way = None;
         let next = loop {
             if state.is_surplus(lane) || state.is_over() {
                 break Next::Retire;
@@ -110,10 +112,12 @@ impl Shared {
                 break Next::Retire;
             }
             let wakes = std::mem::take(&mut state.wakes);
-            if wakes != Wakes::default() {
-                // Whoever is woken wants the lock. There may be work by then.
+            if gave_way.is_none() || wakes != Wakes::default() {
+                // Not under the lock, which whoever is woken wants. There may be work by then.
                 drop(state);
                 self.wake(&wakes);
+                // A worker that preempts the submitter who wakes it works in the submitter's time.
+                gave_way.get_or_insert_with(process::give_way);
                 state = lock(&self.state);
                 continue;
             }
@@ -139,6 +143,10 @@ impl Shared {
         let wakes = std::mem::take(&mut state.wakes);
         drop(state);
         self.wake(&wakes);
+        if gave_way == Some(true) {
+            // The kernel wakes it, too, when it is at work.
+            process::stand_firm();
+        }
         next
     }
 

@@ -10,7 +10,7 @@ use super::worker::work;
 use crate::error::Result;
 use crate::gate::supervisor::Supervisor;
 use crate::kernel::hung;
-use crate::kernel::process::{self, ProcRoot};
+use crate::kernel::process::ProcRoot;
 use crate::panic::{caught, drop_caught};
 use crate::subscriber::{Calls, SubscriberList};
 use crate::sync::Arc;
@@ -141,8 +141,6 @@ fn start_worker(
     let inside = shared.clone();
     let body = move || {
         INSIDE.set(address(&inside));
-        // Otherwise a release may be torn down before its submit returns, in the submitter's time.
-        process::give_way();
         work(&inside, lane, worker);
     };
     let started = supervisor.spawn(name, Box::new(body));

@@ -10,6 +10,7 @@ use nsgate::{
 };
 
 use crate::host::{self, Volume, close, gate, host, soon};
+use crate::map_support::eventually;
 
 /// What can be proved here: everything for root of the initial user namespace, else nothing.
 fn proved(gate: &Gate, proof: Proof) -> Outcome {
@@ -232,23 +233,27 @@ fn what_is_no_mount_point_is_refused_when_it_is_reserved() {
 
 /// Where it does, a submit may take as long as the release.
 #[test]
-fn a_worker_preempts_nobody_who_wakes_it() {
+fn a_worker_that_waits_preempts_nobody_who_wakes_it() {
     let _host = host();
-    let gate = gate();
-    // SAFETY: 0 is the calling thread; nothing is written.
-    let policy = || unsafe { libc::sched_getscheduler(0) };
-    let own = policy();
-    let (tell, told) = std::sync::mpsc::channel();
-    let job = gate.releases().reserve_job("policy", move || {
-        tell.send(policy()).unwrap();
-        Ok(())
-    });
-    job.unwrap().submit().unwrap();
+    // SAFETY: any number is safe: 0 is the calling thread, others are looked up.
+    let policy = |thread| unsafe { libc::sched_getscheduler(thread) };
+    let own = policy(0);
     // A policy that the process was given is kept.
-    let expected = match own {
+    let waiting = match own {
         libc::SCHED_OTHER => libc::SCHED_BATCH,
         given => given,
     };
-    assert_eq!((told.recv().unwrap(), policy()), (expected, own));
+    let gate = gate();
+    let (tell, told) = std::sync::mpsc::channel();
+    let job = gate.releases().reserve_job("policy", move || {
+        // SAFETY: as above.
+        let thread = unsafe { libc::gettid() };
+        tell.send((thread, policy(0))).unwrap();
+        Ok(())
+    });
+    job.unwrap().submit().unwrap();
+    let (worker, at_work) = told.recv().unwrap();
+    eventually("it waits again", || policy(worker) == waiting);
+    assert_eq!((at_work, policy(0)), (own, own));
     close(&gate);
 }

@@ -1,6 +1,6 @@
 //! The release queue: what a submit costs the caller, and how fast the worker is.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nsgate::{Chroot, ChrootOptions, Gate};
 
@@ -11,13 +11,15 @@ use crate::measure::{Contender, Goal, compare};
 
 const SUBMITS: usize = 250;
 const CHROOTS: usize = 2_000;
+const FALL_ASLEEP: Duration = Duration::from_micros(500);
 
 pub fn measure(gate: &Gate, fixture: &Fixture) -> Outcome {
     submit(gate)?;
     throughput(gate, fixture)
 }
 
-/// Each side has a consumer that takes what it is given at once.
+/// Each side has a consumer that takes what it is given at once, and sleeps when a batch begins: where
+/// one is still on its way to sleep, nobody has to be woken, and a try_send takes a tenth.
 fn submit(gate: &Gate) -> Outcome {
     let (sender, receiver) = crossbeam_channel::bounded::<Box<dyn FnOnce() + Send>>(SUBMITS * 4);
     let consumer = std::thread::spawn(move || {
@@ -36,6 +38,7 @@ fn submit(gate: &Gate) -> Outcome {
                         .expect("reserve")
                 })
                 .collect();
+            std::thread::sleep(FALL_ASLEEP);
             let (batch, singles) = jobs.split_at(SUBMITS * 4 / 5);
             let started = Instant::now();
             for job in batch {
@@ -55,6 +58,7 @@ fn submit(gate: &Gate) -> Outcome {
                 jobs.extend((0..SUBMITS).map(|_| Box::new(|| ()) as Box<dyn FnOnce() + Send>));
                 let singles = jobs.split_off(SUBMITS * 4 / 5);
                 let count = jobs.len();
+                std::thread::sleep(FALL_ASLEEP);
                 let started = Instant::now();
                 for job in jobs {
                     sender.try_send(job).expect("room");
