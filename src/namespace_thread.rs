@@ -61,6 +61,8 @@ struct State {
     idle: u32,
     /// Those of them that do so awake, for a moment.
     awake: u32,
+    /// Threads that tell of the end of a visit: as good as awake, because `done` must not block.
+    telling: u32,
     /// Threads that exist or are being made.
     threads: u32,
     closed: bool,
@@ -109,10 +111,12 @@ impl NamespaceThreads {
         if state.closed {
             return Err(Error::closed("the gate is closed"));
         }
-        let has_idle = state.idle as usize > state.queue.len();
         let may_grow = state.threads < pool.limit;
         // Also for a job of another gate, whose own thread may be what the jobs here wait for.
         let is_nested = !INSIDE.get().is_null();
+        // The caller of a nested visit may be one that tells.
+        let telling = if is_nested { 0 } else { state.telling };
+        let has_idle = (state.idle + telling) as usize > state.queue.len();
         if is_nested && !has_idle && !may_grow {
             return Err(Error::new(
                 Status::WouldDeadlock,
@@ -132,7 +136,7 @@ impl NamespaceThreads {
         pool.arrived.store(number, Ordering::Relaxed);
         if has_idle {
             // Who is awake looks into the queue once more before it sleeps.
-            let has_awake = state.awake as usize >= state.queue.len();
+            let has_awake = (state.awake + telling) as usize >= state.queue.len();
             drop(state);
             if !has_awake {
                 pool.wake.notify_one();
@@ -243,7 +247,8 @@ fn serve(pool: &Arc<Pool>) {
         return;
     }
     let umask = process::set_umask(0o077);
-    while let Some(visit) = next(pool) {
+    let mut telling = 0;
+    while let Some(visit) = next(pool, telling) {
         let Visit {
             enter,
             job,
@@ -271,14 +276,17 @@ fn serve(pool: &Arc<Pool>) {
             pool.supervisor.run(Box::new(move || done(Err(tainted))));
             return;
         }
+        lock(&pool.state).telling += 1;
         // The thread outlives a panic in the host's callback, which the panic hook has reported.
         let _ = caught(|| done(outcome));
+        telling = 1;
     }
 }
 
-/// The next visit; None when the thread should end.
-fn next(pool: &Pool) -> Option<Visit> {
+/// The next visit; None when the thread should end. `telling`: 1 if it still counts as one that tells.
+fn next(pool: &Pool, telling: u32) -> Option<Visit> {
     let mut state = lock(&pool.state);
+    state.telling -= telling;
     let mut is_awake = true;
     loop {
         if let Some(queued) = state.queue.pop_front() {

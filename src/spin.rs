@@ -7,21 +7,21 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// About what the wake costs that it may save.
-const AWAKE: Duration = Duration::from_micros(50);
+/// About twice what the wake costs that it may save.
+const AWAKE: Duration = Duration::from_micros(100);
 /// How often to look before the processor is offered to others.
 const LOOKS: u32 = 64;
 /// Who offered the processor and did not get it back sooner has rivals for it. They may keep it for
 /// milliseconds next time, where one that sleeps is preferred to them when it is woken.
-const CROWDED: Duration = Duration::from_micros(20);
-/// How many waits go to sleep at once after one that stayed awake in vain.
+const CROWDED: Duration = Duration::from_micros(50);
+/// How many waits go to sleep at once after one that met rivals.
 const ASLEEP: u32 = 4;
 
 /// With one processor the other side can't run meanwhile.
 static HAS_ANOTHER_PROCESSOR: LazyLock<bool> =
     LazyLock::new(|| std::thread::available_parallelism().is_ok_and(|count| count.get() > 1));
 
-/// Waits of one kind, which learn from each other whether staying awake is worth it.
+/// Waits of one kind, which learn from each other whether the processor is crowded.
 #[derive(Default)]
 pub(crate) struct Lookout {
     asleep: AtomicU32,
@@ -46,9 +46,16 @@ impl Lookout {
             }
             let offered = Instant::now();
             std::thread::yield_now();
-            if offered.elapsed() > CROWDED || started.elapsed() > AWAKE {
+            // The other side may have been the one that took it.
+            if happened() {
+                return true;
+            }
+            if offered.elapsed() > CROWDED {
                 self.asleep.store(ASLEEP, Ordering::Relaxed);
-                return happened();
+                return false;
+            }
+            if started.elapsed() > AWAKE {
+                return false;
             }
         }
     }
