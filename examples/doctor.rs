@@ -119,7 +119,6 @@ fn features(out: &mut impl Write, features: &Features) -> io::Result<()> {
 fn try_chroot(gate: &Gate) -> nsgate::Result<Event> {
     let mut options = ChrootOptions::default();
     options.read_only = true;
-    options.recursive = false;
     let chroot = Chroot::open(gate, &std::env::temp_dir(), &options)?;
     chroot.stat("/")?;
     chroot.run(|| ())?;
