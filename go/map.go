@@ -70,6 +70,7 @@ func (m *Map[T]) Close() error {
 	close(m.handle.done)
 	var e capi.Error
 	status := capi.MapFree(m.handle.id, &e)
+	runtime.KeepAlive(m) // otherwise its cleanup may come first
 	if status != capi.StatusOK {
 		return newError(&e)
 	}
