@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use crossbeam_channel::Sender;
+
 use crate::error::{Error, Result, Status};
 use crate::gate::supervisor::Supervisor;
 use crate::kernel::{namespace, process};
@@ -26,13 +28,30 @@ pub(crate) struct Visit {
     /// visit: all threads may be busy.
     pub(crate) enter: Enter,
     pub(crate) job: Box<dyn FnOnce() + Send>,
-    /// Called exactly once, on a thread that is outside: OK, or why the job did not run, panicked,
-    /// or left a thread behind that could not come home.
+    /// Told exactly once, on a thread that is outside: OK, or why the job did not run, panicked, or
+    /// left a thread behind that could not come home.
     pub(crate) done: Done,
     pub(crate) trace: trace::Visit,
 }
 
-pub(crate) type Done = Box<dyn FnOnce(Result<()>) + Send>;
+/// Who is told of the end of a visit.
+pub(crate) enum Done {
+    /// A caller that waits, which takes no time.
+    Waiter(Sender<Result<()>>),
+    /// The host's own code, which may dawdle or panic.
+    Callback(Box<dyn FnOnce(Result<()>) + Send>),
+}
+
+impl Done {
+    fn tell(self, outcome: Result<()>) {
+        match self {
+            // It has not gone away: it waits until it has this.
+            Done::Waiter(waiter) => drop(waiter.send(outcome)),
+            Done::Callback(callback) => callback(outcome),
+        }
+    }
+}
+
 pub(crate) type Enter = Box<dyn FnOnce() -> Result<()> + Send>;
 
 /// The pool of namespace threads of one gate.
@@ -61,7 +80,7 @@ struct State {
     idle: u32,
     /// Those of them that do so awake, for a moment.
     awake: u32,
-    /// Threads that tell of the end of a visit: as good as awake, because `done` must not block.
+    /// Threads that tell a waiter of the end of its visit: as good as awake.
     telling: u32,
     /// Threads that exist or are being made.
     threads: u32,
@@ -96,8 +115,8 @@ impl NamespaceThreads {
             state: Mutex::default(),
             wake: Condvar::new(),
             arrived: AtomicU64::new(0),
-            for_visits: Lookout::default(),
-            for_ends: Lookout::default(),
+            for_visits: Lookout::new(),
+            for_ends: Lookout::new(),
         }))
     }
 
@@ -114,9 +133,7 @@ impl NamespaceThreads {
         let may_grow = state.threads < pool.limit;
         // Also for a job of another gate, whose own thread may be what the jobs here wait for.
         let is_nested = !INSIDE.get().is_null();
-        // The caller of a nested visit may be one that tells.
-        let telling = if is_nested { 0 } else { state.telling };
-        let has_idle = (state.idle + telling) as usize > state.queue.len();
+        let has_idle = (state.idle + state.telling) as usize > state.queue.len();
         if is_nested && !has_idle && !may_grow {
             return Err(Error::new(
                 Status::WouldDeadlock,
@@ -136,7 +153,7 @@ impl NamespaceThreads {
         pool.arrived.store(number, Ordering::Relaxed);
         if has_idle {
             // Who is awake looks into the queue once more before it sleeps.
-            let has_awake = (state.awake + telling) as usize >= state.queue.len();
+            let has_awake = (state.awake + state.telling) as usize >= state.queue.len();
             drop(state);
             if !has_awake {
                 pool.wake.notify_one();
@@ -178,7 +195,7 @@ impl NamespaceThreads {
 fn refuse(visit: Visit, error: Error) {
     // Both may borrow from a caller that goes on once `done` was called.
     drop((visit.enter, visit.job));
-    (visit.done)(Err(error));
+    visit.done.tell(Err(error));
 }
 
 /// Makes the thread that the caller has counted. Where none can be made and none exists, whoever
@@ -247,8 +264,8 @@ fn serve(pool: &Arc<Pool>) {
         return;
     }
     let umask = process::set_umask(0o077);
-    let mut telling = 0;
-    while let Some(visit) = next(pool, telling) {
+    let mut is_telling = false;
+    while let Some(visit) = next(pool, is_telling) {
         let Visit {
             enter,
             job,
@@ -273,20 +290,23 @@ fn serve(pool: &Arc<Pool>) {
                 .with_status(Status::Tainted)
                 .with_context("the thread could not come home and ends");
             // `done` promises a thread that is outside; this one never will be again.
-            pool.supervisor.run(Box::new(move || done(Err(tainted))));
+            pool.supervisor
+                .run(Box::new(move || done.tell(Err(tainted))));
             return;
         }
-        lock(&pool.state).telling += 1;
+        is_telling = matches!(done, Done::Waiter(_));
+        if is_telling {
+            lock(&pool.state).telling += 1;
+        }
         // The thread outlives a panic in the host's callback, which the panic hook has reported.
-        let _ = caught(|| done(outcome));
-        telling = 1;
+        let _ = caught(|| done.tell(outcome));
     }
 }
 
-/// The next visit; None when the thread should end. `telling`: 1 if it still counts as one that tells.
-fn next(pool: &Pool, telling: u32) -> Option<Visit> {
+/// The next visit; None when the thread should end. `was_telling`: it is counted as one that tells.
+fn next(pool: &Pool, was_telling: bool) -> Option<Visit> {
     let mut state = lock(&pool.state);
-    state.telling -= telling;
+    state.telling -= u32::from(was_telling);
     let mut is_awake = true;
     loop {
         if let Some(queued) = state.queue.pop_front() {
@@ -344,7 +364,7 @@ mod tests {
         Visit {
             enter: Box::new(|| Ok(())),
             job: Box::new(|| ()),
-            done: Box::new(|_| ()),
+            done: Done::Callback(Box::new(|_| ())),
             trace: trace::Visit::default(),
         }
     }

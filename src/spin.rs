@@ -3,9 +3,10 @@
 //! To wake a thread on an idle processor takes tens of microseconds, more than a whole visit to a
 //! namespace. So both sides of a hand-over look for a moment before they sleep.
 
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+use crate::kernel::process;
 
 /// About twice what the wake costs that it may save.
 const AWAKE: Duration = Duration::from_micros(100);
@@ -17,23 +18,27 @@ const CROWDED: Duration = Duration::from_micros(50);
 /// How many waits go to sleep at once after one that met rivals.
 const ASLEEP: u32 = 4;
 
-/// With one processor the other side can't run meanwhile.
-static HAS_ANOTHER_PROCESSOR: LazyLock<bool> =
-    LazyLock::new(|| std::thread::available_parallelism().is_ok_and(|count| count.get() > 1));
-
 /// Waits of one kind, which learn from each other whether the processor is crowded.
-#[derive(Default)]
 pub(crate) struct Lookout {
+    /// With one processor the other side can't run meanwhile.
+    has_another_processor: bool,
     asleep: AtomicU32,
 }
 
 impl Lookout {
+    pub(crate) fn new() -> Lookout {
+        Lookout {
+            has_another_processor: process::processors() > 1,
+            asleep: AtomicU32::new(0),
+        }
+    }
+
     /// Whether `happened` became true within the moment that is worth staying awake for.
     pub(crate) fn until(&self, happened: impl Fn() -> bool) -> bool {
         if happened() {
             return true;
         }
-        if !*HAS_ANOTHER_PROCESSOR || self.is_asleep() {
+        if !self.has_another_processor || self.is_asleep() {
             return false;
         }
         let started = Instant::now();
@@ -74,7 +79,7 @@ mod tests {
 
     #[test]
     fn what_has_happened_is_seen_however_long_others_waited_in_vain() {
-        let lookout = Lookout::default();
+        let lookout = Lookout::new();
         for _ in 0..2 * ASLEEP {
             assert!(!lookout.until(|| false));
             assert!(lookout.until(|| true));

@@ -52,6 +52,16 @@ impl ProcRoot {
     }
 }
 
+/// How many processors the calling thread may run on. It opens no file, as std's
+/// available_parallelism does to look at control groups: the caller may be in a customer's root.
+pub(crate) fn processors() -> usize {
+    let Ok(set) = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0)) else {
+        return 1;
+    };
+    let may_run_on = |processor: &usize| set.is_set(*processor) == Ok(true);
+    (0..nix::sched::CpuSet::count()).filter(may_run_on).count()
+}
+
 /// Keeps the calling thread from taking the processor from whoever wakes it (SCHED_BATCH, sched(7)).
 /// `false`: it was given a policy of its own, or a filter forbids it, and nothing is changed.
 pub(crate) fn give_way() -> bool {

@@ -36,10 +36,7 @@ impl NamespaceThreads {
             self.visit(Visit {
                 enter,
                 job,
-                done: Box::new(move |outcome| {
-                    // The receiver waits below until it has this.
-                    let _ = sender.send(outcome);
-                }),
+                done: Done::Waiter(sender),
                 trace,
             })?;
         }
@@ -56,17 +53,17 @@ impl NamespaceThreads {
         label: &dyn Display,
         enter: Enter,
         job: Box<dyn FnOnce() + Send>,
-        done: Done,
+        done: Box<dyn FnOnce(Result<()>) + Send>,
     ) -> Result<()> {
         trace::start(label, |trace, started| {
             let supervisor = self.0.supervisor.clone();
             self.visit(Visit {
                 enter,
                 job,
-                done: Box::new(move |outcome| {
+                done: Done::Callback(Box::new(move |outcome| {
                     started.ended(&outcome, |tell| supervisor.run(tell));
                     done(outcome);
-                }),
+                })),
                 trace,
             })
         })

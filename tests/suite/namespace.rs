@@ -8,7 +8,7 @@ use std::thread;
 
 use nsgate::{Chroot, ChrootOptions, Gate, GateOptions, MountNamespace, Status};
 
-use crate::host::{self, Volume, close, gate, host, soon};
+use crate::host::{self, LONG, Volume, close, gate, host, soon};
 
 #[test]
 fn the_same_namespace_has_the_same_id_whatever_way_it_was_found() {
@@ -189,6 +189,27 @@ fn started_jobs_tell_once_from_outside() {
         100
     );
     assert_eq!(all.len(), 200);
+    drop(namespace);
+    close(&gate);
+}
+
+#[test]
+fn who_is_told_of_an_end_and_dawdles_delays_no_other_job() {
+    let _host = host();
+    let gate = gate();
+    let namespace = MountNamespace::create(&gate).unwrap();
+    let (told, telling) = mpsc::channel();
+    let (let_go, held) = mpsc::channel();
+    let (sender, was_let_go) = mpsc::channel();
+    let done = move |outcome: nsgate::Result<()>| {
+        told.send(outcome).unwrap();
+        sender.send(held.recv_timeout(LONG)).unwrap();
+    };
+    namespace.start(Box::new(|| ()), Box::new(done)).unwrap();
+    telling.recv().unwrap().unwrap();
+    namespace.run(|| ()).unwrap();
+    let_go.send(()).unwrap();
+    assert_eq!(was_let_go.recv().unwrap(), Ok(()));
     drop(namespace);
     close(&gate);
 }
