@@ -24,7 +24,6 @@ mod hang;
 mod host;
 mod map;
 mod map_attach;
-mod map_cancel;
 mod map_events;
 mod map_inside;
 mod map_support;

@@ -28,11 +28,20 @@ fn held_up() -> (Gate, mpsc::Sender<()>) {
     (gate, end)
 }
 
+/// What was told, sorted: ends come from another thread, in no order with the rest.
+fn told(log: &Log) -> Vec<&'static str> {
+    let mut told: Vec<_> = log.lock().unwrap().iter().map(|one| one.what).collect();
+    told.sort_unstable();
+    told
+}
+
 #[test]
 fn a_job_that_is_taken_back_can_be_attached_anew() {
     let _host = host();
     let (gate, end) = held_up();
     let map = Map::new(&gate);
+    let log = Log::default();
+    map.subscribe("log", Recorder::new("log", &log)).unwrap();
     let (first, second) = (register(&map, "s", "first"), register(&map, "s", "second"));
     let runs = Arc::new(Mutex::new(0));
     let job = counting_job(&gate, &runs);
@@ -49,6 +58,12 @@ fn a_job_that_is_taken_back_can_be_attached_anew() {
     eventually("it came to its end", || second.attached() == 0);
     assert_eq!(*runs.lock().unwrap(), 1);
     close(&gate);
+    // Each end once: of what was taken back, and of what was not.
+    assert_eq!(
+        told(&log),
+        ["network release", "network release", "release", "release"]
+    );
+    map.close();
 }
 
 #[test]
@@ -83,4 +98,41 @@ fn a_chroot_that_is_taken_back_can_be_detached_and_attached_anew() {
     eventually("it came to its end", || second.attached() == 0);
     drop(chroot);
     close(&gate);
+}
+
+#[test]
+fn a_chroot_that_is_taken_back_keeps_its_step() {
+    let _host = host();
+    let (gate, end) = held_up();
+    let volume = Volume::new();
+    let map = Map::new(&gate);
+    let log = Log::default();
+    map.subscribe("log", Recorder::new("log", &log)).unwrap();
+    let life = register(&map, "sandbox", "life");
+    let chroot = Chroot::open(&gate, volume.path(), &ChrootOptions::default()).unwrap();
+    let (steps, stepped) = mpsc::channel();
+    let step = move || {
+        steps.send(()).unwrap();
+        Ok(())
+    };
+    chroot.before_release(step).unwrap();
+    life.attach(&chroot).unwrap();
+    // It waits for the lane that its step runs on.
+    chroot.release().unwrap();
+    chroot.cancel_release().unwrap();
+    eventually("the cancelled release is told", || life.attached() == 0);
+    assert_eq!(
+        status(chroot.before_release(|| Ok(()))),
+        Status::InvalidState
+    );
+    drop(end);
+    let ticket = chroot.release().unwrap();
+    let event = gate.releases().wait(ticket, Some(soon())).unwrap();
+    assert!(matches!(event.outcome, Outcome::Released(_)), "{event:?}");
+    stepped.recv().unwrap();
+    life.network_released().unwrap();
+    life.mark_stopped().unwrap();
+    close(&gate);
+    assert_eq!(told(&log), ["network release", "release"]);
+    map.close();
 }
