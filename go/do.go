@@ -16,8 +16,9 @@ import (
 // locks that it leaves behind. It must not load anything from the chroot: no net look-ups by cgo, no
 // plugins, no time zones.
 //
-// While Do waits for its turn it holds no thread; a ctx that is done then ends it with ctx's error, and
-// f is never called. Once f runs, Do waits for it, whatever ctx says.
+// Do stays on its thread for up to 100 µs, in which a short f has ended. While it waits longer it holds no
+// thread; a ctx that is done before f's turn then ends it with ctx's error, and f is never called. Once f
+// runs, Do waits for it, whatever ctx says.
 //
 // A panic of f is returned as a *[PanicError], runtime.Goexit (as by t.FailNow) as [ErrGoexit].
 // ErrTainted: f ran, but its thread could not be brought back; the thread is never used again.
