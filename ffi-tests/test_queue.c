@@ -58,7 +58,16 @@ static void tickets(nsgate_gate gate) {
 static void waiting(nsgate_gate gate) {
   nsgate_error error;
   struct gate_keeper keeper = {0, 0, 0};
+  nsgate_stats before, after;
+  before.size = after.size = sizeof before;
+  OK(nsgate_gate_stats(gate, &before, &error), &error, "how much was submitted");
   uint64_t ticket = submit_held(gate, &keeper);
+  OK(nsgate_gate_stats(gate, &after, &error), &error, "and after one more");
+  EQUAL(after.adds, before.adds + 1, "it is one more");
+  OK(nsgate_gate_fence_at(gate, before.adds, 0, &error), &error, "a fence before it has passed");
+  STATUS(nsgate_gate_fence_at(gate, after.adds, 0, &error), NSGATE_TIMED_OUT, &error, "one behind it has not");
+  STATUS(nsgate_gate_fence_at(gate, UINT64_MAX, 1000000, &error), NSGATE_TIMED_OUT, &error, "nor has one behind all");
+  STATUS(nsgate_gate_fence_at(gate, after.adds, -1, &error), NSGATE_INVALID_ARGUMENT, &error, "a negative time-out is refused");
   STATUS(nsgate_gate_wait(gate, ticket, 0, NULL, &error), NSGATE_TIMED_OUT, &error, "a time-out of 0 looks and does not wait");
   STATUS(nsgate_gate_wait(gate, ticket, 1000000, NULL, &error), NSGATE_TIMED_OUT, &error, "a short one ends");
   STATUS(nsgate_gate_fence(gate, 1000000, &error), NSGATE_TIMED_OUT, &error, "so does a fence");
@@ -85,6 +94,8 @@ static void waiting(nsgate_gate gate) {
   add(&keeper.let_go, 1);
   OK(nsgate_gate_fence(gate, LONG_TIME, &error), &error, "the fence passes when the job has ended");
   EQUAL(get(&keeper.ended), 1, "and not before");
+  OK(nsgate_gate_fence_at(gate, after.adds, 0, &error), &error, "both fences behind it have passed");
+  OK(nsgate_gate_fence_at(gate, UINT64_MAX, LONG_TIME, &error), &error, "for good");
   OK(nsgate_gate_drain(gate, LONG_TIME, &report, &error), &error, "the drain, too");
   EQUAL(report.remaining, 0, "nothing remains");
 }

@@ -2,8 +2,8 @@ package nsgate
 
 import (
 	"context"
-	"errors"
 	"log/slog"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -107,42 +107,56 @@ func (g *Gate) Drain(ctx context.Context) (Report, error) { return g.drain(ctx) 
 const lookAgain = 20 * time.Millisecond
 
 func (g *gate) drain(ctx context.Context) (Report, error) {
-	ticker := time.NewTicker(lookAgain)
-	defer ticker.Stop()
 	for {
+		late := g.fence(ctx, math.MaxUint64)
+		if late != nil && ctx.Err() == nil {
+			return Report{}, late
+		}
 		var report capi.Report
 		var e capi.Error
-		news := g.events.news()
 		if capi.GateDrain(g.id, &report, &e) != capi.StatusOK {
 			return Report{}, newError(&e)
 		}
-		if report.Remaining == 0 {
-			return newReport(&report), nil
+		if late != nil || report.Remaining == 0 {
+			return newReport(&report), late
+		}
+	}
+}
+
+// Fence waits for everything that was handed over for release before it, or until ctx is done.
+//
+// ErrWouldDeadlock: it is called from inside a function that [Gate.Reserve] or [Chroot.BeforeRelease] was
+// given.
+func (g *Gate) Fence(ctx context.Context) error {
+	var stats capi.Stats
+	var e capi.Error
+	if capi.GateStats(g.id, &stats, &e) != capi.StatusOK {
+		return newError(&e)
+	}
+	return g.fence(ctx, stats.Adds)
+}
+
+// fence waits for the first so many releases.
+func (g *gate) fence(ctx context.Context, adds uint64) error {
+	ticker := time.NewTicker(lookAgain)
+	defer ticker.Stop()
+	for {
+		news := g.events.news()
+		var e capi.Error
+		switch capi.GateFenceAt(g.id, adds, &e) {
+		case capi.StatusOK:
+			return nil
+		case capi.StatusTimedOut:
+		default:
+			return newError(&e)
 		}
 		select {
 		case <-news:
 		case <-ticker.C:
 		case <-ctx.Done():
-			return newReport(&report), ctx.Err()
+			return ctx.Err()
 		}
 	}
-}
-
-// Fence waits for everything that was handed over for release before it.
-func (g *Gate) Fence(ctx context.Context) error {
-	items, err := g.Remaining()
-	if err != nil {
-		return err
-	}
-	for _, item := range items {
-		if item.State == ItemFailed {
-			continue
-		}
-		if _, err := item.Ticket.Wait(ctx); err != nil && !errors.Is(err, ErrNotFound) {
-			return err
-		}
-	}
-	return nil
 }
 
 // Features tells what the kernel can do.

@@ -126,6 +126,55 @@ func TestDrainAndFenceWaitForWhatWasHandedOver(t *testing.T) {
 	equal(t, report, nsgate.Report{Released: 1})
 }
 
+func TestAFenceWaitsForMoreThanAReportLists(t *testing.T) {
+	gate := openGate(t)
+	begin, last, hold := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	submit := func(f func()) {
+		job := get[*nsgate.Job](t)(gate.Reserve("job", func(context.Context) error { f(); return nil }))
+		get[nsgate.Ticket](t)(job.Submit())
+	}
+	for range 4 { // one for each worker
+		submit(func() { <-begin })
+	}
+	for range 1_100 {
+		submit(func() {})
+	}
+	submit(func() { close(last); <-hold })
+
+	fenced := make(chan error, 1)
+	go func() { fenced <- gate.Fence(limited(t)) }()
+	time.Sleep(20 * time.Millisecond) // so that it has looked
+	close(begin)
+	<-last
+	eventually(t, "only the last one is left", func() string {
+		stats := get[nsgate.Stats](t)(gate.Stats())
+		if stats.Released < 1_104 {
+			return "not yet"
+		}
+		return ""
+	})
+	select {
+	case err := <-fenced:
+		t.Errorf("it passed before the last one had ended: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(hold)
+	select {
+	case err := <-fenced:
+		must(t, err)
+	case <-time.After(patience):
+		t.Error("the fence hangs")
+	}
+}
+
+func TestAFenceFromInsideAJobIsRefused(t *testing.T) {
+	gate := openGate(t)
+	job := get[*nsgate.Job](t)(gate.Reserve("fence", gate.Fence))
+	ticket := get[nsgate.Ticket](t)(job.Submit())
+	get[nsgate.Event](t)(ticket.Wait(limited(t)))
+	failsWith(t, job.Err(), nsgate.ErrWouldDeadlock)
+}
+
 func TestStatsCountWhatHappens(t *testing.T) {
 	gate := openGate(t, nsgate.WithCapacity(100))
 	chroot, _ := openChroot(t, gate, nil)

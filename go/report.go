@@ -56,7 +56,8 @@ type Item struct {
 	Age      time.Duration // since the hand-over
 }
 
-// Remaining lists what has not ended, and what failed.
+// Remaining lists what has not ended, the oldest 1,024 of it, and what failed. [Gate.Drain] reports how
+// many there are.
 func (g *Gate) Remaining() ([]Item, error) {
 	for capacity := 32; ; {
 		buffer := make([]capi.ReportItem, capacity)
@@ -69,10 +70,13 @@ func (g *Gate) Remaining() ([]Item, error) {
 			capacity = count + count/8
 			continue
 		}
-		items := make([]Item, count)
-		for i := range items {
+		items := make([]Item, 0, count)
+		for i := range buffer[:count] {
 			c := &buffer[i]
-			items[i] = Item{
+			if c.Ticket == 0 {
+				break // there are more than are listed
+			}
+			items = append(items, Item{
 				Ticket:   Ticket{g.gate, c.Ticket},
 				Kind:     Kind(c.Kind),
 				State:    ItemState(c.State),
@@ -81,7 +85,7 @@ func (g *Gate) Remaining() ([]Item, error) {
 				Attempts: int(c.Attempts),
 				Errno:    syscall.Errno(c.OSError),
 				Age:      time.Duration(c.Age),
-			}
+			})
 		}
 		return items, nil
 	}

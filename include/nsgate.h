@@ -577,6 +577,20 @@ nsgate_status nsgate_gate_cancel(nsgate_gate gate,
 nsgate_status nsgate_gate_fence(nsgate_gate gate, int64_t timeout_ns, nsgate_error *error);
 
 /**
+ * Waits until the first so many submissions have ended: a fence for event loops.
+ *
+ * adds is what nsgate_stats.adds was at some time before; of what was submitted later nothing is waited
+ * for. With a timeout of 0 it only looks, as a host may whenever nsgate_gate_event_fd is readable.
+ * UINT64_MAX waits until nothing is left.
+ *
+ * Errors: NSGATE_TIMED_OUT; NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue.
+ */
+nsgate_status nsgate_gate_fence_at(nsgate_gate gate,
+                                   uint64_t adds,
+                                   int64_t timeout_ns,
+                                   nsgate_error *error);
+
+/**
  * Waits until nothing is left to release, or the time is over, and reports. It can be called again.
  *
  * That time ran out is no failure: report.remaining tells.

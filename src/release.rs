@@ -235,6 +235,29 @@ impl ReleaseQueue {
         self.0.shared.wait_past(None, deadline)
     }
 
+    /// Waits until the first `adds` submissions have ended, where `adds` is what [`Stats::adds`] was at
+    /// some time before: a fence for those who look now and then, with a deadline that has passed.
+    /// TIMED_OUT, WOULD_DEADLOCK.
+    ///
+    /// ```
+    /// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
+    /// # let volume = tempfile::tempdir()?;
+    /// # let chroot = nsgate::Chroot::open(&gate, volume.path(), &Default::default())?;
+    /// use std::time::{Duration, Instant};
+    ///
+    /// chroot.release()?;
+    /// let (releases, adds) = (gate.releases(), gate.stats().adds);
+    /// while releases.fence_at(adds, Some(Instant::now())).is_err() {
+    ///     std::thread::sleep(Duration::from_millis(1)); // or whatever there is to do
+    /// }
+    /// assert_eq!(gate.stats().released, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn fence_at(&self, adds: u64, deadline: Option<Instant>) -> Result<()> {
+        self.must_be_outside()?;
+        self.0.shared.wait_past(Some(adds), deadline)
+    }
+
     /// Waits until nothing is left or the deadline passes, and says what became of everything and
     /// what remains. May be called again. WOULD_DEADLOCK.
     pub fn drain(&self, deadline: Instant) -> Result<Report> {

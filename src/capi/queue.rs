@@ -90,6 +90,26 @@ pub unsafe extern "C" fn nsgate_gate_fence(
     })
 }
 
+/// Waits until the first so many submissions have ended: a fence for event loops.
+///
+/// adds is what nsgate_stats.adds was at some time before; of what was submitted later nothing is waited
+/// for. With a timeout of 0 it only looks, as a host may whenever nsgate_gate_event_fd is readable.
+/// UINT64_MAX waits until nothing is left.
+///
+/// Errors: NSGATE_TIMED_OUT; NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsgate_gate_fence_at(
+    gate: nsgate_gate,
+    adds: u64,
+    timeout_ns: i64,
+    error: *mut nsgate_error,
+) -> nsgate_status {
+    entry!(error, {
+        let gate = gate.get()?;
+        gate.releases().fence_at(adds, deadline(timeout_ns)?)
+    })
+}
+
 /// Waits until nothing is left to release, or the time is over, and reports. It can be called again.
 ///
 /// That time ran out is no failure: report.remaining tells.

@@ -5,6 +5,8 @@ package capi
 // #include "shim.h"
 // #cgo noescape nsgate_gate_wait
 // #cgo nocallback nsgate_gate_wait
+// #cgo noescape nsgate_gate_fence_at
+// #cgo nocallback nsgate_gate_fence_at
 // #cgo noescape nsgate_gate_read_events
 // #cgo nocallback nsgate_gate_read_events
 // #cgo noescape nsgate_gate_stats
@@ -54,6 +56,11 @@ func GateLook(id, ticket uint64, out *Event, e *Error) int32 {
 // GateCancel cancels a release that has not started.
 func GateCancel(id, ticket uint64, e *Error) int32 {
 	return e.answer(C.nsgate_gate_cancel(gate(id), C.uint64_t(ticket), e.c()))
+}
+
+// GateFenceAt tells whether the first so many releases have ended: TIMED_OUT if not.
+func GateFenceAt(id, adds uint64, e *Error) int32 {
+	return e.answer(C.nsgate_gate_fence_at(gate(id), C.uint64_t(adds), 0, e.c()))
 }
 
 // GateDrain looks at what is left, without waiting.

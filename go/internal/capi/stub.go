@@ -75,6 +75,7 @@ func GateFeatures(id uint64, out *Features, e *Error) int32           { return e
 func GateStats(id uint64, out *Stats, e *Error) int32                 { return e.unsupported() }
 func GateLook(id, ticket uint64, out *Event, e *Error) int32          { return e.unsupported() }
 func GateCancel(id, ticket uint64, e *Error) int32                    { return e.unsupported() }
+func GateFenceAt(id, adds uint64, e *Error) int32                     { return e.unsupported() }
 func GateDrain(id uint64, out *Report, e *Error) int32                { return e.unsupported() }
 func GateReportItems(id uint64, buffer []ReportItem, count *int, e *Error) int32 {
 	return e.unsupported()
