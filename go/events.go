@@ -115,23 +115,28 @@ func (ev *events) wake() {
 	}
 }
 
-// lookFor asks for the end of one ticket, and ends the wait for it if it is known.
+// ask asks how the release with a ticket ended. False: it has not.
+func (ev *events) ask(ticket uint64, event *capi.Event) (ended bool, err error) {
+	var e capi.Error
+	switch capi.GateLook(ev.gate, ticket, event, &e) {
+	case capi.StatusOK:
+		return true, nil
+	case capi.StatusTimedOut:
+		return false, nil
+	}
+	return false, newError(&e)
+}
+
+// lookFor ends the waits for a ticket if its release has ended.
 func (ev *events) lookFor(ticket uint64) {
 	var event capi.Event
-	var e capi.Error
-	status := capi.GateLook(ev.gate, ticket, &event, &e)
-	if status == capi.StatusTimedOut {
+	ended, err := ev.ask(ticket, &event)
+	if !ended && err == nil {
 		return
 	}
 	ev.mu.Lock()
 	defer ev.mu.Unlock()
-	ev.finish(ticket, func(w *waiter) {
-		if status == capi.StatusOK {
-			w.event = event
-		} else {
-			w.err = newError(&e)
-		}
-	})
+	ev.finish(ticket, func(w *waiter) { w.event, w.err = event, err })
 }
 
 func (ev *events) await(ticket uint64) (*waiter, error) {

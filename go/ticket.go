@@ -19,7 +19,8 @@ func (t Ticket) ID() uint64 { return t.id }
 // Wait waits until the release has ended, or ctx is done. It holds no thread, and any number of
 // goroutines may wait for the same ticket, also after its end.
 //
-// ErrNotFound: the end was so long ago that it is no longer remembered.
+// ErrNotFound: the end was so long ago that it is no longer remembered. ErrWouldDeadlock: it has not
+// ended, and this is called from inside a function that [Gate.Reserve] or [Chroot.BeforeRelease] was given.
 func (t Ticket) Wait(ctx context.Context) (Event, error) {
 	if t.gate == nil {
 		return Event{}, ErrNotFound
@@ -30,15 +31,16 @@ func (t Ticket) Wait(ctx context.Context) (Event, error) {
 	}
 	defer t.gate.events.leave(t.id, waiter)
 	// It may have ended before; if not, the waiter is already known to who reads the events.
-	t.gate.events.lookFor(t.id)
+	var event capi.Event
+	if ended, err := t.gate.events.ask(t.id, &event); err != nil {
+		return Event{}, err
+	} else if ended {
+		return newEvent(t.gate, &event), nil
+	}
 	select {
 	case <-waiter.done:
-	default:
-		select {
-		case <-waiter.done:
-		case <-ctx.Done():
-			return Event{}, ctx.Err()
-		}
+	case <-ctx.Done():
+		return Event{}, ctx.Err()
 	}
 	if waiter.err != nil {
 		return Event{}, waiter.err

@@ -34,6 +34,34 @@ func TestAnyNumberCanWaitForATicketAlsoAfterItsEnd(t *testing.T) {
 	equal(t, event.Kind, nsgate.KindJob)
 }
 
+func TestAJobThatWaitsForItselfIsRefusedAndNobodyElse(t *testing.T) {
+	gate := openGate(t)
+	tickets, refused := make(chan nsgate.Ticket, 1), make(chan struct{})
+	job := get[*nsgate.Job](t)(gate.Reserve("waits for itself", func(ctx context.Context) error {
+		ticket := <-tickets
+		for range 50 {
+			if _, err := ticket.Wait(ctx); !errorIs(err, nsgate.ErrWouldDeadlock) {
+				t.Errorf("got the error %v", err)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		close(refused)
+		return nil
+	}))
+	ticket := get[nsgate.Ticket](t)(job.Submit())
+	var wg group
+	for range 10 {
+		wg.Go(func() {
+			if event, err := ticket.Wait(limited(t)); err != nil || event.Outcome != nsgate.OutcomeReleased {
+				t.Errorf("got %+v, %v", event, err)
+			}
+		})
+	}
+	tickets <- ticket
+	<-refused
+	wg.Wait()
+}
+
 func TestATicketThatNeverWasIsNotFound(t *testing.T) {
 	_, err := nsgate.Ticket{}.Wait(context.Background())
 	failsWith(t, err, nsgate.ErrNotFound)
