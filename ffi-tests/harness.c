@@ -122,6 +122,7 @@ void close_gate(nsgate_gate gate) {
   nsgate_error error;
   OK(nsgate_gate_close(gate, LONG_TIME, &report, &error), &error, "the gate closes");
   EQUAL(report.remaining, 0, "nothing remains when it does");
+  OK(nsgate_gate_free(gate, &error), &error, "and is freed");
 }
 
 nsgate_chroot open_chroot(nsgate_gate gate) {

@@ -215,6 +215,7 @@ static void closing(void) {
     for (int t = 0; t < 2; t++) NEED(pthread_create(&threads[t], NULL, open_until_closed, &opener) == 0, "pthread_create");
     wait_for(&opener.opened, 5);
     if (nsgate_gate_close(opener.gate, LONG_TIME, NULL, NULL) != NSGATE_OK) odd_ones++;
+    if (nsgate_gate_free(opener.gate, NULL) != NSGATE_OK) odd_ones++;
     for (int t = 0; t < 2; t++) pthread_join(threads[t], NULL);
     odd_ones += get(&opener.odd);
     closed += get(&opener.closed);

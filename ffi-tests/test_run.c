@@ -178,6 +178,7 @@ static void one_thread(void) {
   STATUS(first.status, NSGATE_OK, NULL, "well");
   EQUAL(get(&first.done) + get(&second.done), 2, "each is done once");
   OK(nsgate_chroot_free(chroot, &error), &error, "the chroot is freed");
+  OK(nsgate_gate_free(gate, &error), &error, "so is the gate");
 }
 
 static void give_up(void *user_data) { *(bool *)user_data = drop_sys_admin(); }

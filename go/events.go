@@ -1,9 +1,11 @@
 package nsgate
 
 import (
+	"maps"
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/nsgate/nsgate/go/internal/capi"
 )
@@ -15,8 +17,8 @@ type events struct {
 	file  *os.File
 	ended chan struct{}
 
-	reading sync.Mutex // held while events are taken and told, which keeps their order
-	last    uint64     // sequence of the last event, guarded by reading
+	reading chan struct{} // full while events are taken and told, which keeps their order
+	last    uint64        // sequence of the last event, guarded by reading
 
 	mu      sync.Mutex
 	stopped bool
@@ -35,7 +37,7 @@ type waiter struct {
 type listener struct{ call func(*capi.Event) }
 
 func startEvents(gate uint64) (*events, error) {
-	ev := &events{gate: gate, ended: make(chan struct{}), waiters: make(map[uint64][]*waiter)}
+	ev := &events{gate: gate, ended: make(chan struct{}), reading: make(chan struct{}, 1), waiters: make(map[uint64][]*waiter)}
 	var e capi.Error
 	if capi.GateEvents(gate, &ev.file, &e) != capi.StatusOK {
 		return nil, newError(&e)
@@ -60,8 +62,30 @@ func (ev *events) run() {
 
 // look takes and tells the events that there are.
 func (ev *events) look() {
-	ev.reading.Lock()
-	defer ev.reading.Unlock()
+	ev.reading <- struct{}{}
+	defer func() { <-ev.reading }()
+	ev.read()
+}
+
+// lastLook is how long the close of a gate waits for a listener that is being called.
+const lastLook = time.Second
+
+// lookOnce more, which a listener that hangs or is the caller can't keep from its end. False: it did.
+func (ev *events) lookOnceMore() bool {
+	late := time.NewTimer(lastLook)
+	defer late.Stop()
+	select {
+	case ev.reading <- struct{}{}:
+	case <-late.C:
+		return false
+	}
+	defer func() { <-ev.reading }()
+	ev.read()
+	return true
+}
+
+// read is done with reading.
+func (ev *events) read() {
 	var buffer [64]capi.Event
 	for {
 		var count int
@@ -85,9 +109,7 @@ func (ev *events) told(event *capi.Event) {
 	listeners := ev.tell
 	var missed []uint64
 	if gap {
-		for ticket := range ev.waiters {
-			missed = append(missed, ticket)
-		}
+		missed = slices.Collect(maps.Keys(ev.waiters))
 	}
 	ev.mu.Unlock()
 	for _, ticket := range missed {
@@ -183,16 +205,25 @@ func (ev *events) subscribe(call func(*capi.Event)) (stop func()) {
 	}
 }
 
-// stop ends the reader after the gate has closed: what is waited for was abandoned.
+// stop tells the last events, once the gate has closed, and ends the reader.
 func (ev *events) stop() {
+	told := ev.lookOnceMore()
 	ev.mu.Lock()
 	ev.stopped = true
-	for ticket := range ev.waiters {
-		ev.finish(ticket, func(w *waiter) {
-			w.event = capi.Event{Ticket: ticket, Outcome: uint32(OutcomeAbandoned)}
-		})
+	waited := slices.Collect(maps.Keys(ev.waiters))
+	ev.mu.Unlock()
+	for _, ticket := range waited { // whose events were dropped, or not told
+		ev.lookFor(ticket)
+	}
+	ev.mu.Lock()
+	for ticket := range ev.waiters { // handed over after the close
+		ev.finish(ticket, func(w *waiter) { w.err = ErrClosed })
 	}
 	ev.wake()
 	ev.mu.Unlock()
-	ev.file.Close()
+	if told {
+		ev.file.Close()
+	} else {
+		go ev.file.Close() // it waits for the reader, which is in the listener
+	}
 }

@@ -45,6 +45,7 @@ func Open(options ...Option) (*Gate, error) {
 	}
 	if err := g.start(); err != nil {
 		capi.GateClose(g.id, 0, new(capi.Report), &e)
+		capi.GateFree(g.id, &e)
 		return nil, err
 	}
 	return &Gate{g}, nil
@@ -65,8 +66,8 @@ func (g *gate) start() error {
 }
 
 // Close refuses new resources and waits until everything handed over for release is gone, or ctx is
-// done. What is left then is abandoned, and the report says how much; tickets that are waited for end as
-// [OutcomeAbandoned]. Contexts of host jobs are cancelled at the end.
+// done. What is left then is abandoned, and the report says how much; its tickets end as
+// [OutcomeAbandoned], and [Gate.OnRelease] tells that, too. Contexts of host jobs are cancelled at the end.
 //
 // A second Close answers ErrClosed. ErrWouldDeadlock, with nothing changed: it is called from inside a
 // job of the gate.
@@ -76,7 +77,6 @@ func (g *Gate) Close(ctx context.Context) (Report, error) {
 	}
 	_, err := g.drain(ctx)
 	if err == nil || ctx.Err() != nil {
-		g.events.look()
 		var report Report
 		if report, err = g.end(); err == nil {
 			return report, nil
@@ -95,6 +95,7 @@ func (g *Gate) end() (Report, error) {
 	}
 	g.cancel()
 	g.events.stop()
+	capi.GateFree(g.id, &e)
 	capi.CloseMailbox()
 	return newReport(&report), nil
 }
@@ -144,8 +145,8 @@ func (g *gate) fence(ctx context.Context, adds uint64) error {
 		news := g.events.news()
 		var e capi.Error
 		switch capi.GateFenceAt(g.id, adds, &e) {
-		case capi.StatusOK:
-			return nil
+		case capi.StatusOK, capi.StatusInvalidHandle:
+			return nil // a gate that has closed leaves nothing without its end
 		case capi.StatusTimedOut:
 		default:
 			return newError(&e)
@@ -184,9 +185,9 @@ type Features struct {
 	MountProof        bool // whether a mount is gone can be asked, Linux 6.8
 }
 
-// OnRelease calls f for every release of the gate that ends, in order, from a goroutine of the gate,
-// until stop is called. f must not block: events that are not read in time are lost, and
-// [Stats].EventsDropped counts them.
+// OnRelease calls f for every release of the gate that ends, in order, from a goroutine of the gate or the
+// one that closes it, until stop is called or the gate has closed. f must not block: events that are not
+// read in time are lost, and [Stats].EventsDropped counts them.
 func (g *Gate) OnRelease(f func(Event)) (stop func()) {
 	return g.events.subscribe(func(e *capi.Event) { f(newEvent(g.gate, e)) })
 }

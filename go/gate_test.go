@@ -56,9 +56,14 @@ func TestACloseThatRunsOutOfTimeAbandonsAndCancels(t *testing.T) {
 	}))
 	ticket := get[nsgate.Ticket](t)(job.Submit())
 	<-started
+	told := make(chan nsgate.Event, 10)
+	gate.OnRelease(func(event nsgate.Event) { told <- event })
 	waited := make(chan nsgate.Event, 1)
 	go func() {
-		event, _ := ticket.Wait(context.Background())
+		event, err := ticket.Wait(context.Background())
+		if err != nil {
+			t.Error(err)
+		}
 		waited <- event
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
@@ -66,8 +71,83 @@ func TestACloseThatRunsOutOfTimeAbandonsAndCancels(t *testing.T) {
 	report, err := gate.Close(ctx)
 	must(t, err)
 	equal(t, report.Abandoned, 1)
-	equal(t, (<-waited).Outcome, nsgate.OutcomeAbandoned)
 	<-released
+	if len(told) != 1 {
+		t.Fatalf("%d events were told when Close returned", len(told))
+	}
+	event := <-told
+	equal(t, event.Ticket, ticket)
+	equal(t, event.Outcome, nsgate.OutcomeAbandoned)
+	equal(t, event.Kind, nsgate.KindJob)
+	equal(t, <-waited, event)
+}
+
+func TestAListenerThatHangsHidesNoOutcomeFromAClose(t *testing.T) {
+	gate := openGate(t)
+	called, hold := make(chan struct{}, 10), make(chan struct{})
+	gate.OnRelease(func(nsgate.Event) {
+		called <- struct{}{}
+		<-hold
+	})
+	first, _ := openChroot(t, gate, nil)
+	must(t, first.Close())
+	<-called
+	second, _ := openChroot(t, gate, nil)
+	begin := make(chan struct{})
+	must(t, second.BeforeRelease(func(context.Context) error { <-begin; return nil }))
+	ticket := get[nsgate.Ticket](t)(second.Release())
+	waited := make(chan error, 1)
+	go func() {
+		event, err := ticket.Wait(limited(t))
+		if err == nil && event.Outcome != nsgate.OutcomeReleased {
+			t.Errorf("got %+v", event)
+		}
+		waited <- err
+	}()
+	eventually(t, "somebody waits", func() string {
+		if gate.Waits() == 0 {
+			return "nobody"
+		}
+		return ""
+	})
+	close(begin)
+	eventually(t, "both are released", func() string {
+		if stats := get[nsgate.Stats](t)(gate.Stats()); stats.Released < 2 {
+			return "not yet"
+		}
+		return ""
+	})
+	closed := make(chan error, 1)
+	go func() {
+		report, err := gate.Close(limited(t))
+		equal(t, report, nsgate.Report{Released: 2})
+		closed <- err
+	}()
+	select {
+	case err := <-closed:
+		must(t, err)
+	case <-time.After(patience):
+		t.Error("the close hangs")
+	}
+	must(t, <-waited)
+	close(hold)
+}
+
+func TestAListenerMayCloseTheGate(t *testing.T) {
+	gate := openGate(t)
+	closed := make(chan error, 1)
+	gate.OnRelease(func(nsgate.Event) {
+		_, err := gate.Close(limited(t))
+		closed <- err
+	})
+	chroot, _ := openChroot(t, gate, nil)
+	must(t, chroot.Close())
+	select {
+	case err := <-closed:
+		must(t, err)
+	case <-time.After(patience):
+		t.Error("the close hangs")
+	}
 }
 
 func TestTheGateCantBeClosedByItsOwnJob(t *testing.T) {

@@ -124,6 +124,7 @@ int main(void) {
   memset(&report, 0, sizeof report);
   report.size = sizeof report;
   expect(nsgate_gate_close(gate, 10 * INT64_C(1000000000), &report, &error), "closing the gate");
+  expect(nsgate_gate_free(gate, &error), "freeing the gate");
   printf("released %llu, remaining %llu\n", (unsigned long long)report.released,
          (unsigned long long)report.remaining);
   return report.remaining != 0;

@@ -374,6 +374,7 @@ int main(int argc, char **argv) {
   for (number = 0; number < 3; number++) calls[number] = read_stats(map, subscriptions[number]);
   expect(nsgate_map_unsubscribe_wait(map, subscriptions[2], &error), "ending the volume handler");
   expect(nsgate_map_free(map, &error), "freeing the map");
+  expect(nsgate_gate_free(gate, &error), "freeing the gate");
 
   longest = print_table(stopped);
   printf("\nStopping all %d held the caller for %.2f ms, a single one for %.1f us at most.\n", SANDBOXES,

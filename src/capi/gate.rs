@@ -173,12 +173,13 @@ pub unsafe extern "C" fn nsgate_gate_open(
 }
 
 /// Closes a gate: refuses new resources, waits for what was handed over for release, abandons what
-/// is left when the time is over, and reports.
+/// is left when the time is over, and reports. It may be called again.
 ///
 /// It never hangs, whatever the volumes do. Chroots, namespaces and maps of the gate stay valid
-/// handles; what they still own is let go when they are freed.
+/// handles; what they still own is let go when they are freed. So does the gate's: the last events,
+/// also of what was abandoned, can be read and tickets be waited for until nsgate_gate_free.
 ///
-/// Ownership: ends the handle, except where it fails. report may be NULL; its size is the caller's.
+/// Ownership: report may be NULL; its size is the caller's.
 /// Threads: any but a job or callback of this gate.
 /// Errors: NSGATE_WOULD_DEADLOCK from inside a job or callback of this gate.
 #[unsafe(no_mangle)]
@@ -191,11 +192,25 @@ pub unsafe extern "C" fn nsgate_gate_close(
     entry!(error, {
         let out = OutStruct::optional(report)?;
         let closed = gate.get()?.close(date(timeout_ns)?)?;
-        // Of two that close at once the later finds the handle ended, and has the same report.
-        let _ = gate.close();
         if let Some(out) = out {
             out.write(&nsgate_report::from(&closed));
         }
+        Ok(())
+    })
+}
+
+/// Ends the handle of a gate, closed or not, and waits for nothing.
+///
+/// What was handed over for release is still released, and what was made from the gate keeps it alive.
+///
+/// Ownership: ends the handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsgate_gate_free(
+    gate: nsgate_gate,
+    error: *mut nsgate_error,
+) -> nsgate_status {
+    entry!(error, {
+        gate.close()?;
         Ok(())
     })
 }

@@ -191,7 +191,7 @@ pub unsafe extern "C" fn nsgate_gate_forget_failed(
 /// Gives the descriptor that is readable while events are in the ring, for poll(2) and its like.
 ///
 /// Ownership: the descriptor stays the gate's: do not read, write or close it. It is valid until the
-/// gate and everything made from it is gone.
+/// gate and everything made from it is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_gate_event_fd(
     gate: nsgate_gate,

@@ -30,11 +30,14 @@ func GateOpen(options *GateOptions, out *uint64, e *Error) int32 {
 	return e.answer(status)
 }
 
-// GateClose closes a gate, waiting as long as timeout says.
+// GateClose closes a gate, waiting as long as timeout says. Its handle stays.
 func GateClose(id uint64, timeout int64, out *Report, e *Error) int32 {
 	out.size = uint32(unsafe.Sizeof(*out))
 	return e.answer(C.nsgate_gate_close(gate(id), C.int64_t(timeout), (*C.nsgate_report)(unsafe.Pointer(out)), e.c()))
 }
+
+// GateFree ends the handle.
+func GateFree(id uint64, e *Error) int32 { return e.answer(C.nsgate_gate_free(gate(id), e.c())) }
 
 // GateFeatures tells what the kernel can do.
 func GateFeatures(id uint64, out *Features, e *Error) int32 {

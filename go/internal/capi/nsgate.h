@@ -336,12 +336,13 @@ nsgate_status nsgate_gate_open(const struct nsgate_gate_options *options,
 
 /**
  * Closes a gate: refuses new resources, waits for what was handed over for release, abandons what
- * is left when the time is over, and reports.
+ * is left when the time is over, and reports. It may be called again.
  *
  * It never hangs, whatever the volumes do. Chroots, namespaces and maps of the gate stay valid
- * handles; what they still own is let go when they are freed.
+ * handles; what they still own is let go when they are freed. So does the gate's: the last events,
+ * also of what was abandoned, can be read and tickets be waited for until nsgate_gate_free.
  *
- * Ownership: ends the handle, except where it fails. report may be NULL; its size is the caller's.
+ * Ownership: report may be NULL; its size is the caller's.
  * Threads: any but a job or callback of this gate.
  * Errors: NSGATE_WOULD_DEADLOCK from inside a job or callback of this gate.
  */
@@ -349,6 +350,16 @@ nsgate_status nsgate_gate_close(nsgate_gate gate,
                                 int64_t timeout_ns,
                                 struct nsgate_report *report,
                                 nsgate_error *error);
+
+/**
+ * Ends the handle of a gate, closed or not, and waits for nothing.
+ *
+ * What was handed over for release is still released, and what was made from the gate keeps it alive.
+ *
+ * Ownership: ends the handle.
+ */
+nsgate_status nsgate_gate_free(nsgate_gate gate,
+                               nsgate_error *error);
 
 /**
  * Tells what the running kernel offers.
@@ -636,7 +647,7 @@ nsgate_status nsgate_gate_forget_failed(nsgate_gate gate, uint64_t ticket, nsgat
  * Gives the descriptor that is readable while events are in the ring, for poll(2) and its like.
  *
  * Ownership: the descriptor stays the gate's: do not read, write or close it. It is valid until the
- * gate and everything made from it is gone.
+ * gate and everything made from it is freed.
  */
 nsgate_status nsgate_gate_event_fd(nsgate_gate gate, int *out, nsgate_error *error);
 
