@@ -73,6 +73,20 @@ static void freed_while_open(void) {
   OK(nsgate_chroot_free(chroot, &error), &error, "and is released when it is freed");
 }
 
+static void closing_begins(void) {
+  nsgate_error error;
+  nsgate_gate gate = open_gate();
+  nsgate_chroot chroot = open_chroot(gate), other;
+  OK(nsgate_gate_begin_close(gate, &error), &error, "a close begins");
+  STATUS(nsgate_chroot_open(gate, volume(), NULL, &other, &error), NSGATE_CLOSED, &error, "nothing can be opened any more");
+  nsgate_stat stat;
+  OK(nsgate_chroot_stat(chroot, NSGATE_STR("/"), &stat, &error), &error, "what is open works on");
+  OK(nsgate_gate_begin_close(gate, &error), &error, "a close may begin twice");
+  OK(nsgate_chroot_free(chroot, &error), &error, "the chroot is released");
+  OK(nsgate_gate_fence_at(gate, UINT64_MAX, LONG_TIME, &error), &error, "and gone");
+  close_gate(gate);
+}
+
 static int32_t hold(void *user_data) {
   volatile int *steps = user_data;
   add(&steps[0], 1);
@@ -143,6 +157,7 @@ void test_gate(void) {
   closing();
   closed_while_open();
   freed_while_open();
+  closing_begins();
   abandoned();
   closed_from_everywhere();
 }

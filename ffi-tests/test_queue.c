@@ -185,6 +185,7 @@ static void ring(nsgate_gate gate) {
 static void from_inside(void *user_data, const nsgate_event *event) {
   (void)event;
   uint64_t *numbers = user_data; /* gate, subscription, results */
+  numbers[7] = (uint64_t)nsgate_gate_begin_close((nsgate_gate){numbers[0]}, NULL);
   nsgate_gate gate = {numbers[0]};
   numbers[2] = (uint64_t)nsgate_gate_fence(gate, NSGATE_NO_DEADLINE, NULL);
   numbers[3] = (uint64_t)nsgate_gate_unsubscribe_wait(gate, numbers[1], NULL);
@@ -195,7 +196,7 @@ static void from_inside(void *user_data, const nsgate_event *event) {
 
 static void no_deadlock(nsgate_gate gate) {
   nsgate_error error;
-  uint64_t numbers[7] = {gate.id, 0, 0, 0, 0, 0, 0};
+  uint64_t numbers[8] = {gate.id, 0, 0, 0, 0, 0, 0, 0};
   OK(nsgate_gate_subscribe(gate, from_inside, numbers, NULL, &numbers[1], &error), &error, "a subscription that calls back");
   nsgate_chroot chroot = open_chroot(gate);
   OK(nsgate_chroot_free(chroot, &error), &error, "a chroot is freed, and so released");
@@ -204,6 +205,7 @@ static void no_deadlock(nsgate_gate gate) {
   STATUS((nsgate_status)numbers[2], NSGATE_WOULD_DEADLOCK, NULL, "a fence from inside would wait for itself");
   STATUS((nsgate_status)numbers[3], NSGATE_WOULD_DEADLOCK, NULL, "so would the wait for its own end");
   STATUS((nsgate_status)numbers[4], NSGATE_WOULD_DEADLOCK, NULL, "so would the close of the gate");
+  STATUS((nsgate_status)numbers[7], NSGATE_WOULD_DEADLOCK, NULL, "which it can't begin either");
   STATUS((nsgate_status)numbers[5], NSGATE_OK, NULL, "it can end itself");
 }
 

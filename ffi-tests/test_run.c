@@ -111,7 +111,7 @@ struct calls {
   nsgate_gate gate;
   nsgate_chroot chroot;
   nsgate_namespace ns;
-  nsgate_status statuses[6];
+  nsgate_status statuses[7];
   struct sight sight;
 };
 
@@ -121,6 +121,7 @@ static void call_back(void *user_data) {
   calls->statuses[0] = nsgate_chroot_run(calls->chroot, look, &calls->sight, NULL);
   calls->statuses[1] = nsgate_namespace_run(calls->ns, look, &calls->sight, NULL);
   calls->statuses[2] = nsgate_chroot_stat(calls->chroot, NSGATE_STR("/"), &stat, NULL);
+  calls->statuses[6] = nsgate_gate_begin_close(calls->gate, NULL);
   calls->statuses[3] = nsgate_gate_close(calls->gate, NSGATE_NO_DEADLINE, NULL, NULL);
   calls->statuses[4] = nsgate_chroot_release(calls->chroot, NULL, NULL);
   calls->statuses[5] = nsgate_chroot_run(calls->chroot, look, &calls->sight, NULL);
@@ -141,6 +142,7 @@ static void from_inside(nsgate_gate gate, bool alone) {
   EQUAL(calls.sight.runs, alone ? 0 : 2, "%s: which ran or did not", how);
   STATUS(calls.statuses[2], NSGATE_OK, NULL, "%s: a file operation", how);
   STATUS(calls.statuses[3], NSGATE_WOULD_DEADLOCK, NULL, "%s: the close of the gate", how);
+  STATUS(calls.statuses[6], NSGATE_WOULD_DEADLOCK, NULL, "%s: and its beginning", how);
   STATUS(calls.statuses[4], NSGATE_OK, NULL, "%s: the release of its chroot", how);
   STATUS(calls.statuses[5], NSGATE_CLOSED, NULL, "%s: a run after it", how);
   OK(nsgate_chroot_free(calls.chroot, &error), &error, "the chroot is freed");

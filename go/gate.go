@@ -72,6 +72,13 @@ func (g *gate) start() error {
 // A second Close answers ErrClosed. ErrWouldDeadlock, with nothing changed: it is called from inside a
 // job of the gate.
 func (g *Gate) Close(ctx context.Context) (Report, error) {
+	if g.closing.Load() {
+		return Report{}, ErrClosed
+	}
+	var e capi.Error
+	if capi.GateBeginClose(g.id, &e) != capi.StatusOK {
+		return Report{}, newError(&e)
+	}
 	if !g.closing.CompareAndSwap(false, true) {
 		return Report{}, ErrClosed
 	}

@@ -164,6 +164,58 @@ func TestTheGateCantBeClosedByItsOwnJob(t *testing.T) {
 	must(t, chroot.Close())
 }
 
+func TestTheGateCantBeClosedInADo(t *testing.T) {
+	gate := openGate(t)
+	chroot, volume := openChroot(t, gate, nil)
+	checked := make(chan struct{})
+	go func() {
+		defer close(checked)
+		err := chroot.Do(context.Background(), func() error {
+			if err := chroot.Close(); err != nil { // the release waits for the Do
+				return err
+			}
+			_, err := gate.Close(context.Background())
+			return err
+		})
+		failsWith(t, err, nsgate.ErrWouldDeadlock)
+	}()
+	select {
+	case <-checked:
+	case <-time.After(patience):
+		t.Fatal("the close hangs")
+	}
+	other := get[*nsgate.Chroot](t)(gate.OpenChroot(volume, nil)) // nothing has changed
+	must(t, other.Close())
+	ns := get[*nsgate.MountNamespace](t)(gate.CurrentNamespace())
+	must(t, ns.Close())
+}
+
+func TestAGateThatClosesRefusesEverything(t *testing.T) {
+	gate := openGate(t)
+	hold := make(chan struct{})
+	job := get[*nsgate.Job](t)(gate.Reserve("slow", func(context.Context) error { <-hold; return nil }))
+	get[nsgate.Ticket](t)(job.Submit())
+	var closing group
+	closing.Go(func() {
+		_, err := gate.Close(limited(t))
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	eventually(t, "jobs are refused", func() string {
+		job, err := gate.Reserve("late", func(context.Context) error { return nil })
+		if err == nil {
+			job.Free()
+			return "not yet"
+		}
+		failsWith(t, err, nsgate.ErrClosed)
+		return ""
+	})
+	failsWith(t, second(gate.OpenChroot(t.TempDir(), nil)), nsgate.ErrClosed)
+	close(hold)
+	closing.Wait()
+}
+
 func TestMoreThanTheCapacityIsRefusedAtOnce(t *testing.T) {
 	gate := openGate(t, nsgate.WithCapacity(2))
 	one, _ := openChroot(t, gate, nil)

@@ -335,6 +335,17 @@ nsgate_status nsgate_gate_open(const struct nsgate_gate_options *options,
                                nsgate_error *error);
 
 /**
+ * Refuses new resources from now on, as nsgate_gate_close does first, and waits for nothing.
+ *
+ * For hosts that have other things to do until what was handed over is gone, which
+ * nsgate_gate_fence_at tells, and close the gate then.
+ *
+ * Threads: any but a job or callback of this gate.
+ * Errors: NSGATE_WOULD_DEADLOCK, with nothing changed, where nsgate_gate_close answers that.
+ */
+nsgate_status nsgate_gate_begin_close(nsgate_gate gate, nsgate_error *error);
+
+/**
  * Closes a gate: refuses new resources, waits for what was handed over for release, abandons what
  * is left when the time is over, and reports. It may be called again.
  *

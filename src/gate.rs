@@ -99,24 +99,36 @@ impl Gate {
         self.releases().stats()
     }
 
+    /// Refuses new resources from now on, as [`Gate::close`] does first, and waits for nothing.
+    /// WOULD_DEADLOCK, with nothing changed, where `close` answers that.
+    pub fn begin_close(&self) -> Result<()> {
+        self.must_be_outside()?;
+        self.0.releases.begin_close()
+    }
+
     /// Refuses new resources, waits for what was handed over until the deadline, abandons what is
     /// left then, and says what became of everything. It never hangs.
     ///
     /// May be called again, and from any thread but a job or callback of this gate, which it would
     /// wait for: WOULD_DEADLOCK.
     pub fn close(&self, deadline: Instant) -> Result<Report> {
+        self.must_be_outside()?;
+        let report = self.0.releases.close(deadline)?;
+        self.0.threads.close();
+        Ok(report)
+    }
+
+    fn must_be_outside(&self) -> Result<()> {
         if self.0.threads.has_caller() {
             return Err(Error::new(
                 Status::WouldDeadlock,
                 "closing the gate from a job would wait for the job",
             ));
         }
-        let report = self.0.releases.close(deadline)?;
-        self.0.threads.close();
-        Ok(report)
+        Ok(())
     }
 
-    /// Whether [`Gate::close`] was called.
+    /// Whether [`Gate::close`] or [`Gate::begin_close`] was called.
     pub fn is_closed(&self) -> bool {
         self.0.releases.is_closed()
     }

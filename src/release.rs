@@ -307,6 +307,13 @@ impl ReleaseQueue {
             .with_quietly(|state| state.stuck(Instant::now()))
     }
 
+    /// Refuses reservations from now on. WOULD_DEADLOCK where [`ReleaseQueue::close`] answers that.
+    pub(crate) fn begin_close(&self) -> Result<()> {
+        self.must_be_outside()?;
+        self.0.shared.with(State::close);
+        Ok(())
+    }
+
     /// Refuses reservations, drains, abandons what is left at the deadline, reports. It returns at
     /// the deadline at the latest, and may be called again. WOULD_DEADLOCK from a worker or callback
     /// of this queue.
@@ -314,9 +321,8 @@ impl ReleaseQueue {
     /// What holds a place may still be submitted afterwards and is released; the queue's threads
     /// end with the last of that.
     pub(crate) fn close(&self, deadline: Instant) -> Result<Report> {
-        self.must_be_outside()?;
+        self.begin_close()?;
         let shared = &self.0.shared;
-        shared.with(State::close);
         let drained = shared.wait_past(Some(u64::MAX), Some(deadline));
         let (report, abandoned) = shared.with(|state| {
             let now = Instant::now();

@@ -172,6 +172,21 @@ pub unsafe extern "C" fn nsgate_gate_open(
     })
 }
 
+/// Refuses new resources from now on, as nsgate_gate_close does first, and waits for nothing.
+///
+/// For hosts that have other things to do until what was handed over is gone, which
+/// nsgate_gate_fence_at tells, and close the gate then.
+///
+/// Threads: any but a job or callback of this gate.
+/// Errors: NSGATE_WOULD_DEADLOCK, with nothing changed, where nsgate_gate_close answers that.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsgate_gate_begin_close(
+    gate: nsgate_gate,
+    error: *mut nsgate_error,
+) -> nsgate_status {
+    entry!(error, { gate.get()?.begin_close() })
+}
+
 /// Closes a gate: refuses new resources, waits for what was handed over for release, abandons what
 /// is left when the time is over, and reports. It may be called again.
 ///

@@ -30,6 +30,11 @@ func GateOpen(options *GateOptions, out *uint64, e *Error) int32 {
 	return e.answer(status)
 }
 
+// GateBeginClose lets a gate refuse new resources.
+func GateBeginClose(id uint64, e *Error) int32 {
+	return e.answer(C.nsgate_gate_begin_close(gate(id), e.c()))
+}
+
 // GateClose closes a gate, waiting as long as timeout says. Its handle stays.
 func GateClose(id uint64, timeout int64, out *Report, e *Error) int32 {
 	out.size = uint32(unsafe.Sizeof(*out))

@@ -70,6 +70,7 @@ func procUnpin()                          {}
 func StayAwake(*atomic.Int32, int32) bool { return false }
 
 func GateOpen(options *GateOptions, out *uint64, e *Error) int32      { return e.unsupported() }
+func GateBeginClose(id uint64, e *Error) int32                        { return e.unsupported() }
 func GateClose(id uint64, timeout int64, out *Report, e *Error) int32 { return e.unsupported() }
 func GateFree(id uint64, e *Error) int32                              { return e.unsupported() }
 func GateFeatures(id uint64, out *Features, e *Error) int32           { return e.unsupported() }
