@@ -101,7 +101,7 @@ func (ev *events) read() {
 
 // told hands an event to those who wait for it. After a gap, events were dropped, perhaps awaited ones.
 func (ev *events) told(event *capi.Event) {
-	gap := ev.last != 0 && event.Sequence != ev.last+1
+	gap := event.Sequence != ev.last+1
 	ev.last = event.Sequence
 	ev.mu.Lock()
 	ev.finish(event.Ticket, func(w *waiter) { w.event = *event })

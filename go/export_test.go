@@ -6,3 +6,9 @@ func (g *Gate) Waits() int {
 	defer g.events.mu.Unlock()
 	return len(g.events.waiters)
 }
+
+// HoldEvents keeps the gate's events from being read until they are let go.
+func (g *Gate) HoldEvents() (letGo func()) {
+	g.events.reading <- struct{}{}
+	return func() { <-g.events.reading }
+}

@@ -113,6 +113,42 @@ func TestACancelledReleaseMakesTheChrootOpenAgain(t *testing.T) {
 	}
 }
 
+func TestEventsDroppedBeforeTheFirstLookDontLoseAWait(t *testing.T) {
+	gate := openGate(t, nsgate.WithEventCapacity(1))
+	letGo := gate.HoldEvents()
+	hold := make(chan struct{})
+	job := get[*nsgate.Job](t)(gate.Reserve("first", func(context.Context) error { <-hold; return nil }))
+	ticket := get[nsgate.Ticket](t)(job.Submit())
+	waited := make(chan error, 1)
+	go func() {
+		_, err := ticket.Wait(limited(t))
+		waited <- err
+	}()
+	eventually(t, "somebody waits", func() string {
+		if gate.Waits() == 0 {
+			return "nobody"
+		}
+		return ""
+	})
+	// It has looked, and has to be told.
+	time.Sleep(20 * time.Millisecond)
+	close(hold)
+	for released := range uint64(2) {
+		eventually(t, "it is released", func() string {
+			if stats := get[nsgate.Stats](t)(gate.Stats()); stats.Released <= released {
+				return "not yet"
+			}
+			return ""
+		})
+		if released == 0 { // whose event takes the place of the first
+			chroot, _ := openChroot(t, gate, nil)
+			must(t, chroot.Close())
+		}
+	}
+	letGo()
+	must(t, <-waited)
+}
+
 func TestDroppedEventsDontLoseAWait(t *testing.T) {
 	gate := openGate(t, nsgate.WithEventCapacity(1))
 	block := make(chan struct{})
