@@ -1,5 +1,7 @@
 package nsgate
 
+import "github.com/nsgate/nsgate/go/internal/capi"
+
 // Waits tells for how many tickets somebody waits.
 func (g *Gate) Waits() int {
 	g.events.mu.Lock()
@@ -11,4 +13,19 @@ func (g *Gate) Waits() int {
 func (g *Gate) HoldEvents() (letGo func()) {
 	g.events.reading <- struct{}{}
 	return func() { <-g.events.reading }
+}
+
+// RegisterHalfway leaves a life as it is for a moment in [Map.Register]: the library has it, and the
+// caller not yet its handle.
+func (m *Map[T]) RegisterHalfway(sandboxID, lifecycleID string, value T) (complete func() *Sandbox[T], err error) {
+	l := &life[T]{sandboxID: sandboxID, lifecycleID: lifecycleID, value: value}
+	var handle uint64
+	var e capi.Error
+	if capi.MapRegister(m.handle.id, sandboxID, lifecycleID, l, &handle, &e) != capi.StatusOK {
+		return nil, newError(&e)
+	}
+	return func() *Sandbox[T] {
+		l.handle.Store(handle)
+		return newSandbox(m, l, handle)
+	}, nil
 }

@@ -243,3 +243,32 @@ func TestWaitLifecyclesWaitsForTheLastLife(t *testing.T) {
 	_, err := m.Register("s", "l3", nil)
 	failsWith(t, err, nsgate.ErrClosed)
 }
+
+// TestALifeIsFoundAsSoonAsItIsRegistered: who is told that it exists already can go on with it.
+func TestALifeIsFoundAsSoonAsItIsRegistered(t *testing.T) {
+	gate := openGate(t)
+	m := get[*nsgate.Map[string]](t)(nsgate.NewMap[string](gate))
+	defer m.Close()
+	complete, err := m.RegisterHalfway("sandbox", "life", "value")
+	must(t, err)
+	failsWith(t, second(m.Register("sandbox", "life", "another")), nsgate.ErrAlreadyExists)
+	address := netip.MustParseAddr("10.0.0.1")
+	changed, err := m.AssignNetwork("life", address)
+	must(t, err)
+	equal(t, changed, true)
+	found, ok := m.Sandbox("life")
+	equal(t, ok, true)
+	equal(t, found.Value(), "value")
+	equal(t, get[nsgate.SandboxInfo](t)(found.Info()).Address, address)
+	all := slices.Collect(m.Sandboxes())
+	equal(t, len(all), 1)
+	must(t, second(found.MarkRunning(limited(t))))
+	running, ok := m.Running("sandbox")
+	equal(t, ok, true)
+	equal(t, running.LifecycleID(), "life")
+	s := complete()
+	equal(t, second(s.MarkStopped(limited(t))), nil)
+	must(t, second(s.NetworkReleased(limited(t))))
+	_, ok = m.Sandbox("life")
+	equal(t, ok, false)
+}

@@ -74,10 +74,28 @@ func retain[T any](m *Map[T], found any) *Sandbox[T] {
 		return nil
 	}
 	handle := l.handle.Load()
+	if handle == 0 {
+		return retainEarly(m, l)
+	}
 	var e capi.Error
-	if handle == 0 || capi.SandboxRetain(handle, &e) != capi.StatusOK {
+	if capi.SandboxRetain(handle, &e) != capi.StatusOK {
 		return nil
 	}
+	return newSandbox(m, l, handle)
+}
+
+// retainEarly is for a life that another goroutine is just registering, which has no handle of it yet.
+func retainEarly[T any](m *Map[T], l *life[T]) *Sandbox[T] {
+	var handle uint64
+	found := capi.MapRetain(m.handle.id, l.lifecycleID, &handle)
+	if found == nil {
+		return nil
+	}
+	if found != any(l) { // it has gone, and there is another
+		freeSandbox(handle)
+		return nil
+	}
+	l.handle.Store(handle)
 	return newSandbox(m, l, handle)
 }
 

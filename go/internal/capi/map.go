@@ -77,6 +77,18 @@ func MapFindByLifecycle(id uint64, lifecycleID string) any {
 	return life(C.nsgate_go_find_by_lifecycle(sandboxMap(id), str(lifecycleID)))
 }
 
+// MapRetain is MapFindByLifecycle, and gives a reference to the life's handle. If the value is nil, it
+// gives none.
+func MapRetain(id uint64, lifecycleID string, out *uint64) any {
+	var handle C.nsgate_sandbox
+	key := C.nsgate_go_retain(sandboxMap(id), str(lifecycleID), &handle)
+	if key == 0 {
+		return nil
+	}
+	*out = uint64(handle.id)
+	return life(key) // which is there as long as the reference
+}
+
 func life(key C.uint64_t) any {
 	collect()
 	value, _ := lives.Get(uint64(key))

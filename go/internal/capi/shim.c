@@ -213,6 +213,11 @@ uint64_t nsgate_go_find_by_lifecycle(nsgate_map map, nsgate_string lifecycle_id)
   return nsgate_map_find_by_lifecycle(map, lifecycle_id, NULL, &life, NULL) == NSGATE_OK ? to_key(life) : 0;
 }
 
+uint64_t nsgate_go_retain(nsgate_map map, nsgate_string lifecycle_id, nsgate_sandbox *out) {
+  void *life;
+  return nsgate_map_find_by_lifecycle(map, lifecycle_id, out, &life, NULL) == NSGATE_OK ? to_key(life) : 0;
+}
+
 nsgate_status nsgate_go_snapshot(nsgate_map map, uint32_t which, uint64_t *lives, size_t capacity, size_t *count, nsgate_error *error) {
   return nsgate_map_snapshot(map, which, NULL, (void **)lives, capacity, count, error);
 }

@@ -68,6 +68,8 @@ uint64_t nsgate_go_find(nsgate_map map, nsgate_string sandbox_id);
 /* The address as two words, in network order: words stay in registers. */
 uint64_t nsgate_go_find_by_address(nsgate_map map, uint64_t first, uint64_t second);
 uint64_t nsgate_go_find_by_lifecycle(nsgate_map map, nsgate_string lifecycle_id);
+/* The same with a reference to the life, if it is found. */
+uint64_t nsgate_go_retain(nsgate_map map, nsgate_string lifecycle_id, nsgate_sandbox *out);
 /* Fills lives with the numbers of the values; *count is how many there are, perhaps more than fit. */
 nsgate_status nsgate_go_snapshot(nsgate_map map, uint32_t which, uint64_t *lives, size_t capacity, size_t *count, nsgate_error *error);
 
