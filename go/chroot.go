@@ -159,8 +159,9 @@ func (c *Chroot) IsClosed() bool {
 }
 
 // BeforeRelease sets what has to be done before the chroot is released, on a worker that may block.
-// An error or a panic is reported as the release's outcome; the chroot is released all the same. ctx is
-// cancelled when the gate has closed.
+// An error or a panic is told in [Event].BeforeRelease; the chroot is released all the same, and that is
+// the outcome. An error that may pass has f called again first, as with [Gate.Reserve]. ctx is cancelled
+// when the gate has closed.
 func (c *Chroot) BeforeRelease(f func(ctx context.Context) error) error {
 	h := &hostJob{ctx: c.gate.ctx, function: f}
 	var e capi.Error

@@ -189,7 +189,7 @@ type Features struct {
 	OpenTreeNamespace bool // open_tree(2) with OPEN_TREE_NAMESPACE, Linux 7.0; not used
 	Fchmodat2         bool // fchmodat2(2) with AT_EMPTY_PATH, Linux 6.6
 	NamespaceID       bool // ids of mount namespaces, Linux 6.11
-	MountProof        bool // whether a mount is gone can be asked, Linux 6.8
+	MountProof        bool // fanotify mount marks, which tell whether a mount is gone: for root of the initial user namespace
 }
 
 // OnRelease calls f for every release of the gate that ends, in order, from a goroutine of the gate or the

@@ -128,7 +128,8 @@ func (m *Map[T]) change(ctx context.Context, lifecycleID string, change func(*Sa
 // NetworkReleased is [Sandbox.NetworkReleased] for the life that has the address. The lifecycle id keeps
 // it from releasing the network of a life that got the address since.
 //
-// ErrNotFound: nobody has the address. ErrWrongLifecycle: another life has it.
+// ErrNotFound: there is no such life. ErrWrongLifecycle: another life has the address, or this one never
+// had it. That its network was released before is no error, and no change.
 func (m *Map[T]) NetworkReleased(ctx context.Context, address netip.Addr, lifecycleID string) (bool, error) {
 	a, err := newAddress(address)
 	if err != nil {

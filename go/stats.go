@@ -8,7 +8,7 @@ import (
 
 // Stats are the figures of a gate's release queue, in the vocabulary of client-go's workqueue.
 type Stats struct {
-	Depth               uint64 // handed over and not started
+	Depth               uint64 // waiting for a worker, or for their next attempt
 	Adds                uint64 // handed over so far
 	InFlight            uint64 // being worked on
 	Released            uint64
@@ -16,7 +16,7 @@ type Stats struct {
 	Cancelled           uint64
 	Abandoned           uint64
 	Retries             uint64
-	Reserved            uint64 // places taken by what is open or not yet gone
+	Reserved            uint64 // places taken by what was not handed over yet
 	Capacity            uint64
 	Stuck               uint64 // over their budget now
 	FailedList          uint64 // failed and neither retried nor forgotten
