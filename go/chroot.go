@@ -17,7 +17,7 @@ import (
 // chroot's root, and ".." at the root stays there, as for a process in a chroot. Like there, names may
 // begin with "/".
 //
-// File operations run on the caller's thread, any number at a time. Close, or the release by a
+// File operations run on the caller's thread, up to 2,048 at a time (see [WithFileOperations]). Close, or the release by a
 // [Sandbox], lets running ones finish and refuses new ones with [ErrClosed]. A Chroot must be closed;
 // one that was forgotten is released when the garbage collector finds it, counted in [Stats] and logged.
 type Chroot struct{ *chroot }
@@ -28,8 +28,8 @@ type chroot struct {
 	volume  string
 	options ChrootOptions
 	opened  []byte // the stack, with WithDebug
-	// operations are the places of its file operations.
-	operations places
+	// operations are those of its file operations that are under way.
+	operations share
 	// attached is whether closing is up to a sandbox.
 	attached atomic.Bool
 }
@@ -84,13 +84,13 @@ func (g *gate) openChroot(op, path, name string, options *ChrootOptions) (*Chroo
 	if g.closing.Load() {
 		return nil, pathError(op, name, &capi.Error{Status: capi.StatusClosed})
 	}
-	if !g.operations.gate.take(g.operations.patience) {
-		return nil, &fs.PathError{Op: op, Path: name, Err: tooMany(g.operations.gate.limit, "gate")}
+	if !g.operations.take(&g.operations.opening) {
+		return nil, &fs.PathError{Op: op, Path: name, Err: g.operations.refusal(&g.operations.opening, "that open chroots")}
 	}
-	inner := &chroot{gate: g, volume: name, options: *options, operations: newPlaces(g.operations.perChroot)}
+	inner := &chroot{gate: g, volume: name, options: *options}
 	var e capi.Error
 	status := capi.ChrootOpen(g.id, path, options.flags(), &inner.id, &e)
-	g.operations.gate.give()
+	g.operations.give(&g.operations.opening)
 	if status != capi.StatusOK {
 		return nil, pathError(op, name, &e)
 	}

@@ -29,3 +29,6 @@ func (m *Map[T]) RegisterHalfway(sandboxID, lifecycleID string, value T) (comple
 		return newSandbox(m, l, handle)
 	}, nil
 }
+
+// UnderWay tells how many file operations are under way.
+func (g *Gate) UnderWay() int64 { return g.operations.taken.Load() }

@@ -1,10 +1,13 @@
 package nsgate
 
 import (
+	"container/list"
 	"fmt"
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,15 +16,21 @@ import (
 
 // A file operation runs on its caller's thread, and one that hangs, in open(2) of a FIFO or in a file
 // system whose server is gone, keeps that thread. Go starts another one then, and ends the program when
-// there are 10,000 (see debug.SetMaxThreads). So the operations of a gate, and those of one chroot, are
-// limited; those beyond it wait without a thread, and are refused when none has ended for a while.
+// there are 10,000 (see debug.SetMaxThreads). So there are places for the operations of a gate, of which
+// a chroot gets the fewer the fewer are free: its number of them is at most twice the square of what is
+// free, in parts of all. So one chroot gets half of them, and k whose operations hang leave a 2k-th part to
+// the others, as long as that is some dozens. One that has none gets the last.
+//
+// Operations that find no place wait for one, without a thread, and are refused after a while.
 
 // The defaults of [WithFileOperations].
 const (
-	defaultFileOperations          = 1024
-	defaultFileOperationsPerChroot = 256
-	defaultFileOperationsPatience  = time.Second
+	defaultFileOperations         = 4096
+	defaultFileOperationsPatience = time.Second
 )
+
+// mostFileOperations can be squared.
+const mostFileOperations = 1 << 30
 
 // operationLimits are what [WithFileOperations] sets.
 type operationLimits struct {
@@ -29,92 +38,135 @@ type operationLimits struct {
 	patience        time.Duration
 }
 
-// fileOperations limits the file operations of a gate.
+// fileOperations are the places of a gate.
 type fileOperations struct {
-	gate      places
-	perChroot uint32
+	places    int64
+	perChroot int64
 	patience  time.Duration
+	taken     atomic.Int64
+	waiting   atomic.Int64
+	// opening is the share of those that open chroots, all together.
+	opening share
+
+	mu sync.Mutex
+	// waits are the shares that somebody waits in.
+	waits []*share
 }
 
-func newFileOperations(limits operationLimits) fileOperations {
+// share is what a chroot has of the places.
+type share struct {
+	// wanted is how many are taken and waited for.
+	wanted atomic.Int64
+	// waits has a channel for each that waits, closed when it has its place. Guarded by
+	// fileOperations.mu.
+	waits list.List
+}
+
+func newFileOperations(limits operationLimits) *fileOperations {
 	if limits.gate == 0 {
 		limits.gate = defaultFileOperations
 	}
 	if limits.perChroot == 0 {
-		limits.perChroot = defaultFileOperationsPerChroot
+		limits.perChroot = limits.gate
 	}
-	return fileOperations{newPlaces(limits.gate), limits.perChroot, limits.patience}
+	return &fileOperations{
+		places:    int64(min(limits.gate, mostFileOperations)),
+		perChroot: int64(limits.perChroot),
+		patience:  limits.patience,
+	}
 }
 
-// places are what a number of file operations may take at a time.
-type places struct {
-	limit int64
-	// wanted is how many are taken and waited for.
-	wanted atomic.Int64
-	// left are places that were given up for somebody who waits.
-	left chan struct{}
+// take takes a place, and waits for it if it must.
+func (f *fileOperations) take(s *share) bool {
+	return f.tryTake(s.wanted.Add(1)) || f.wait(s)
 }
 
-func newPlaces(limit uint32) places {
-	return places{limit: int64(limit), left: make(chan struct{}, limit)}
+// tryTake takes a place for a share that then has so many.
+func (f *fileOperations) tryTake(inShare int64) bool {
+	for {
+		taken := f.taken.Load()
+		free := f.places - taken
+		if free <= 0 || inShare > f.perChroot || inShare > 1 && inShare*f.places > 2*free*free {
+			return false
+		}
+		if f.taken.CompareAndSwap(taken, taken+1) {
+			return true
+		}
+	}
 }
 
-// take takes a place, and waits for it if it must, first come, first served.
-func (p *places) take(patience time.Duration) bool {
-	return p.wanted.Add(1) <= p.limit || p.wait(patience)
-}
+func (f *fileOperations) wait(s *share) bool {
+	f.waiting.Add(1) // before the last look: who gives a place up from now on looks for who waits
+	defer f.waiting.Add(-1)
+	turn := make(chan struct{})
+	f.mu.Lock()
+	if s.waits.Len() == 0 {
+		f.waits = append(f.waits, s)
+	}
+	element := s.waits.PushBack(turn)
+	f.serve()
+	f.mu.Unlock()
 
-func (p *places) wait(patience time.Duration) bool {
-	if patience > 0 {
-		timer := time.NewTimer(patience)
+	if f.patience > 0 {
+		timer := time.NewTimer(f.patience)
 		defer timer.Stop()
 		select {
-		case <-p.left:
+		case <-turn:
 			return true
 		case <-timer.C:
 		}
 	}
-	for {
-		wanted := p.wanted.Load()
-		if wanted <= p.limit {
-			// Nobody is known to wait any more: the place is on its way.
-			<-p.left
-			return true
-		}
-		if p.wanted.CompareAndSwap(wanted, wanted-1) {
-			return false
-		}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	select {
+	case <-turn:
+		return true
+	default:
 	}
+	s.waits.Remove(element)
+	s.wanted.Add(-1)
+	f.serve() // another may have been refused because of what this one wanted
+	return false
+}
+
+// serve gives places to those who wait, first come first served within a share. mu is held.
+func (f *fileOperations) serve() {
+	f.waits = slices.DeleteFunc(f.waits, func(s *share) bool {
+		for s.waits.Len() > 0 && f.tryTake(s.wanted.Load()-int64(s.waits.Len())+1) {
+			close(s.waits.Remove(s.waits.Front()).(chan struct{}))
+		}
+		return s.waits.Len() == 0
+	})
 }
 
 // give gives a place up.
-func (p *places) give() {
-	if p.wanted.Add(-1) >= p.limit {
-		p.left <- struct{}{}
+func (f *fileOperations) give(s *share) {
+	s.wanted.Add(-1)
+	f.taken.Add(-1)
+	if f.waiting.Load() > 0 {
+		f.mu.Lock()
+		f.serve()
+		f.mu.Unlock()
 	}
 }
 
 // begin lets a file operation begin, which [chroot.end] ends.
 func (c *chroot) begin() error {
-	limits := &c.gate.operations
-	if !c.operations.take(limits.patience) {
-		return tooMany(c.operations.limit, "chroot")
-	}
-	if !limits.gate.take(limits.patience) {
-		c.operations.give()
-		return tooMany(limits.gate.limit, "gate")
+	if !c.gate.operations.take(&c.operations) {
+		return c.gate.operations.refusal(&c.operations, "of the chroot")
 	}
 	return nil
 }
 
-func (c *chroot) end() {
-	c.gate.operations.gate.give()
-	c.operations.give()
-}
+func (c *chroot) end() { c.gate.operations.give(&c.operations) }
 
-func tooMany(limit int64, of string) error {
+func (f *fileOperations) refusal(s *share, what string) error {
+	f.mu.Lock()
+	inShare := s.wanted.Load() - int64(s.waits.Len())
+	f.mu.Unlock()
 	return &Error{Status: StatusFull, Message: fmt.Sprintf(
-		"%d file operations of the %s are under way, and none has ended in time (WithFileOperations)", limit, of)}
+		"%d file operations %s are under way, %d in the gate, and none has ended in time (WithFileOperations)",
+		inShare, what, f.taken.Load())}
 }
 
 // operate does a file operation that has a path.

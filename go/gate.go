@@ -23,7 +23,7 @@ type gate struct {
 	closing   atomic.Bool
 	forgotten atomic.Uint64
 	// operations limits the file operations that are under way.
-	operations fileOperations
+	operations *fileOperations
 	// ctx is the context of the host's jobs, cancelled when the gate has closed.
 	ctx    context.Context
 	cancel context.CancelFunc

@@ -50,9 +50,16 @@ func WithNamespaceThreads(threads uint32, idle time.Duration) Option {
 
 // WithFileOperations sets how many file operations may be under way at a time, of all chroots of the gate
 // together and of one chroot. Each that hangs, as in open(2) of a FIFO, keeps a thread of Go, which ends
-// the program when there are too many: see debug.SetMaxThreads. An operation beyond a limit waits without
-// a thread, and is refused with [ErrFull] when patience has passed. The defaults are 1,024, 256 and a
-// second; 0 keeps the limits, and refuses at once as patience.
+// the program when it has 10,000 (see debug.SetMaxThreads) or may have no more.
+//
+// Chroots whose operations hang leave room to others: the fewer are free for the gate, the fewer one
+// chroot gets. A single one gets half of them; ten that take what they can leave a twentieth, and who has
+// none under way may begin one as long as there is any. The opening of chroots counts as one chroot more.
+// An operation that may not begin waits without a thread, and is refused with [ErrFull] when patience has
+// passed.
+//
+// The defaults are 4,096, which lets a chroot have 2,048, no other limit for a chroot, and a second; 0
+// keeps the limits, and refuses at once as patience.
 func WithFileOperations(gate, perChroot uint32, patience time.Duration) Option {
 	return func(s *settings) { s.operations = operationLimits{gate, perChroot, patience} }
 }

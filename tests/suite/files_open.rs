@@ -6,8 +6,10 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use nsgate::{ChrootOptions, OpenOptions, Status};
 
@@ -250,6 +252,60 @@ fn a_waiting_open_holds_up_no_other_operation() {
     File::from(writer).write_all(b"through").unwrap();
     assert_eq!(wait.recv_timeout(LONG).unwrap(), "through");
     reader.join().unwrap();
+}
+
+#[test]
+fn a_thousand_opens_that_hang_hold_up_no_other_operation() {
+    const HANGING: usize = 1000;
+    let files = Files::new();
+    let fifo = files.volume.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    let (begun, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..HANGING)
+            .map(|_| {
+                let hang = || {
+                    begun.fetch_add(1, Ordering::SeqCst);
+                    let opened = files.chroot.open_file("fifo", reading());
+                    ended.fetch_add(1, Ordering::SeqCst);
+                    opened.map(drop)
+                };
+                // The library needs little, and a thousand of the usual ones would be 2 GiB.
+                let small = thread::Builder::new().stack_size(128 << 10);
+                small.spawn_scoped(scope, hang).unwrap()
+            })
+            .collect();
+        while begun.load(Ordering::SeqCst) < HANGING {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let (worked, wait) = mpsc::channel();
+        let work = scope.spawn({
+            let files = &files;
+            move || {
+                for number in 0..200 {
+                    let (dir, file) = (format!("dir{number}"), format!("dir{number}/file"));
+                    files.chroot.mkdir(&dir, 0o755).unwrap();
+                    files.write(&file, "text");
+                    assert_eq!(files.chroot.stat(&file).unwrap().size(), 4);
+                    assert_eq!(files.read(&file), "text");
+                    assert_eq!(files.names(&dir), ["file"]);
+                    files.chroot.remove_all(&dir).unwrap();
+                }
+                worked.send(()).unwrap();
+            }
+        });
+        let in_time = wait.recv_timeout(LONG);
+        let ended_early = ended.load(Ordering::SeqCst);
+        // Whatever was found: the threads have to come back.
+        let writer = fs::OpenOptions::new().read(true).write(true).open(&fifo);
+        for thread in threads {
+            thread.join().unwrap().unwrap();
+        }
+        drop(writer);
+        work.join().unwrap();
+        in_time.expect("the other operations hang, too");
+        assert_eq!(ended_early, 0, "nobody has opened the other end");
+    });
 }
 
 #[test]
