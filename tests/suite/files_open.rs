@@ -14,7 +14,7 @@ use std::time::Duration;
 use nsgate::{ChrootOptions, OpenOptions, Status};
 
 use crate::files::{Files, content, errno};
-use crate::host::LONG;
+use crate::host::{LONG, set_descriptor_limit};
 
 fn reading() -> OpenOptions {
     OpenOptions::new(libc::O_RDONLY)
@@ -260,6 +260,8 @@ fn a_thousand_opens_that_hang_hold_up_no_other_operation() {
     let files = Files::new();
     let fifo = files.volume.path().join("fifo");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    // Each holds a number from the beginning of its open.
+    let descriptors = set_descriptor_limit(4 * HANGING as u64);
     let (begun, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
     thread::scope(|scope| {
         let threads: Vec<_> = (0..HANGING)
@@ -306,6 +308,7 @@ fn a_thousand_opens_that_hang_hold_up_no_other_operation() {
         in_time.expect("the other operations hang, too");
         assert_eq!(ended_early, 0, "nobody has opened the other end");
     });
+    set_descriptor_limit(descriptors);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use nsgate::OpenOptions;
 
 use crate::files::{Files, errno};
-use crate::host::{Volume, descriptors};
+use crate::host::{Volume, descriptors, set_descriptor_limit};
 
 #[test]
 fn a_tree_goes_and_what_its_links_lead_to_stays() {
@@ -96,21 +96,6 @@ fn depth_costs_neither_stack_nor_descriptors() {
     set_descriptor_limit(before);
     removed.unwrap();
     assert_eq!(files.names("/"), ["file", "side"]);
-}
-
-/// Sets the soft limit and returns what it was.
-fn set_descriptor_limit(soft: u64) -> u64 {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: a place for the answer, then a limit that is valid for the calls.
-    unsafe {
-        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit), 0);
-        let before = std::mem::replace(&mut limit.rlim_cur, soft);
-        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limit), 0);
-        before
-    }
 }
 
 fn below(directory: &OwnedFd, name: &str) -> String {

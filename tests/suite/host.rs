@@ -120,6 +120,21 @@ pub(crate) fn descriptors() -> BTreeMap<String, String> {
         .collect()
 }
 
+/// Sets the soft limit of descriptors and returns what it was.
+pub(crate) fn set_descriptor_limit(soft: u64) -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: a place for the answer, then a limit that is valid for the calls.
+    unsafe {
+        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit), 0);
+        let before = std::mem::replace(&mut limit.rlim_cur, soft);
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limit), 0);
+        before
+    }
+}
+
 /// A gate with small idle times, so that its threads end within a test.
 pub(crate) fn gate() -> Gate {
     let mut options = GateOptions::default();
