@@ -3,6 +3,7 @@
 pub(crate) mod close;
 pub(crate) mod descriptor;
 pub(crate) mod empty_namespace;
+pub(crate) mod entries;
 pub(crate) mod event_fd;
 pub(crate) mod features;
 pub(crate) mod file;
