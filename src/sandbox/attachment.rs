@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use super::life::Sandbox;
 use crate::chroot::Chroot;
 use crate::error::{Error, Result, Status};
-use crate::release::{Event, Hook, Job};
+use crate::release::{Event, Hook, Job, OnEnd};
 use crate::trace;
 
 /// The things attached to one life. Part of what the life's lock protects.
@@ -65,8 +65,6 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
             return Ok(false);
         }
         let detached = attachments.list.swap_remove(place);
-        // A release of it that was cancelled may still be on its way to be told.
-        detached.mark.0.store(true, Relaxed);
         drop(inner);
         drop(detached);
         Ok(true)
@@ -80,10 +78,10 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
 
     fn attach_resource(&self, resource: Resource) -> Result<()> {
         let mark = Mark(Arc::new(AtomicBool::new(false)));
-        let hook: Hook = {
-            let (sandbox, mark) = (self.clone(), mark.clone());
-            Arc::new(move |event: &Event| sandbox.attachment_ended(&mark, event))
-        };
+        let hook = Arc::new(End {
+            sandbox: self.clone(),
+            mark: mark.clone(),
+        });
         let mut inner = self.inner();
         if inner.attachments.closed {
             let message = format!(
@@ -115,17 +113,30 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         let ended = self.inner().attachments.keep(attachments);
         drop(ended);
     }
+}
 
-    /// On the notify thread; again when a release that had failed is retried.
-    fn attachment_ended(&self, mark: &Mark, event: &Event) {
-        let ended = self.inner().attachments.end(mark);
+/// Brings the end of an attachment to its life.
+struct End<T: Send + Sync + 'static> {
+    sandbox: Sandbox<T>,
+    mark: Mark,
+}
+
+impl<T: Send + Sync + 'static> OnEnd for End<T> {
+    /// Comes again when a release that had failed is retried.
+    fn ended(&self, event: &Event) {
+        self.taken_back();
+        let sandbox = &self.sandbox;
+        let what = trace::Callback::of_life("on_release", sandbox.lifecycle_id());
+        let subscribers = &sandbox.shared().subscribers;
+        subscribers.dispatch(what.of_release(event.ticket), |observer| {
+            observer.on_release(sandbox, event)
+        });
+    }
+
+    fn taken_back(&self) {
+        let ended = self.sandbox.inner().attachments.end(&self.mark);
         // May be the last handle of the resource, and of what belongs to the host in it.
         drop(ended);
-        let subscribers = &self.shared().subscribers;
-        let what = trace::Callback::of_life("on_release", self.lifecycle_id());
-        subscribers.dispatch(what.of_release(event.ticket), |observer| {
-            observer.on_release(self, event)
-        });
     }
 }
 
