@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 
 use super::Shared;
-use super::attachment::{Attachment, Attachments};
+use super::attachment::Attachments;
 use super::index::Index;
 use super::state::{Network, State};
 use super::turn::{Call, Change, Delivery, Turn};
@@ -211,7 +211,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
     }
 
     fn end(&self, to: State) -> Result<bool> {
-        let attached = {
+        let left = {
             let mut index = self.0.shared.write_index();
             let mut inner = self.inner();
             index.check_open()?;
@@ -226,9 +226,8 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
                 .may_leave()
                 .then(|| self.leave(&mut index, &mut inner))
         };
-        if let Some(attached) = attached {
-            self.hand_over(attached);
-            self.0.shared.announce_idle();
+        if let Some(attached) = left {
+            self.left(attached);
         }
         Ok(true)
     }
@@ -261,7 +260,9 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
             }
             (delivery, inner.attachments.close())
         };
-        self.hand_over(attached);
+        if attached {
+            self.hand_over();
+        }
         self.deliver(delivery, call);
         Ok(true)
     }
@@ -311,23 +312,31 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
     }
 
     fn leave_at_last(&self) {
-        let attached = {
+        let left = {
             let mut index = self.0.shared.write_index();
             let mut inner = self.inner();
             inner
                 .may_leave()
                 .then(|| self.leave(&mut index, &mut inner))
         };
-        if let Some(attached) = attached {
-            self.hand_over(attached);
-            self.0.shared.announce_idle();
+        if let Some(attached) = left {
+            self.left(attached);
         }
     }
 
-    fn leave(&self, index: &mut Index<T>, inner: &mut Inner) -> Vec<Attachment> {
+    /// Takes the life out of the map; whether there is something to hand over.
+    fn leave(&self, index: &mut Index<T>, inner: &mut Inner) -> bool {
         inner.left = true;
         index.remove(self);
         inner.attachments.close()
+    }
+
+    /// What is to be done under no lock once the life has left.
+    fn left(&self, attached: bool) {
+        if attached {
+            self.hand_over();
+        }
+        self.0.shared.announce_idle();
     }
 
     /// The map is closed: hands over what is attached, and takes nothing more.
@@ -337,7 +346,9 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
             inner.left = true;
             inner.attachments.close()
         };
-        self.hand_over(attached);
+        if attached {
+            self.hand_over();
+        }
     }
 
     pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {

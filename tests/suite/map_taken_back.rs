@@ -195,3 +195,83 @@ fn a_chroot_that_is_taken_back_is_not_detached_from_the_next_life() {
         assert_eq!(lives.iter().filter(|call| **call == told).count(), 1);
     }
 }
+
+#[test]
+fn what_is_taken_back_is_not_released_with_the_network() {
+    let _host = host();
+    let (gate, end) = held_up();
+    let notices = hold_notices(&gate);
+    let map = Map::new(&gate);
+    let (first, second) = (register(&map, "s", "first"), register(&map, "s", "second"));
+    let volume = Volume::new();
+    let runs = Arc::new(Mutex::new(0));
+    let (chroot, job) = (open_with_step(&gate, &volume), counting_job(&gate, &runs));
+    first.attach(&chroot).unwrap();
+    first.attach_job(&job).unwrap();
+    chroot.release().unwrap();
+    job.submit().unwrap();
+    chroot.cancel_release().unwrap();
+    job.cancel().unwrap();
+    // The first life has not been told yet that they are their owner's again.
+    second.attach_job(&job).unwrap();
+    first.network_released().unwrap();
+    assert!(!chroot.is_closed());
+    assert_eq!((job.ticket(), second.attached()), (None, 1));
+    second.network_released().unwrap();
+    assert!(job.ticket().is_some());
+    drop((end, notices));
+    eventually("it came to its end", || second.attached() == 0);
+    assert_eq!((first.attached(), *runs.lock().unwrap()), (0, 1));
+    chroot.release().unwrap();
+    close(&gate);
+}
+
+/// One thread releases a chroot and takes it back, again and again, while the network of its life is
+/// released: either that has it, or it stays with its owner, who gives it to another life.
+#[test]
+fn taking_back_races_with_the_release_of_the_network() {
+    const ROUNDS: usize = 500;
+    let _host = host();
+    let (gate, end) = held_up();
+    let map = Map::new(&gate);
+    let volume = Volume::new();
+    let runs = Arc::new(Mutex::new(0));
+    for round in 0..ROUNDS {
+        let (first, second) = (
+            register(&map, "s", &format!("first-{round}")),
+            register(&map, "s", &format!("second-{round}")),
+        );
+        // They are handed over before it.
+        for _ in 0..30 {
+            first.attach_job(&counting_job(&gate, &runs)).unwrap();
+        }
+        let chroot = open_with_step(&gate, &volume);
+        first.attach(&chroot).unwrap();
+        let (begin, begun) = mpsc::channel();
+        let is_kept = std::thread::scope(|scope| {
+            let owner = scope.spawn(|| {
+                begin.send(()).unwrap();
+                while chroot.release().is_ok() {
+                    chroot.cancel_release().unwrap();
+                    if first.attach(&chroot).is_err() {
+                        second.attach(&chroot).unwrap();
+                        return true;
+                    }
+                }
+                false
+            });
+            begun.recv().unwrap();
+            first.network_released().unwrap();
+            owner.join().unwrap()
+        });
+        assert_eq!(chroot.is_closed(), !is_kept, "round {round}");
+        assert_eq!(second.attached(), usize::from(is_kept));
+        second.network_released().unwrap();
+        for life in [first, second] {
+            life.mark_stopped().unwrap();
+        }
+    }
+    drop(end);
+    close(&gate);
+    assert_eq!(*runs.lock().unwrap(), 30 * ROUNDS as u32);
+}
