@@ -25,6 +25,7 @@ mod host;
 mod map;
 mod map_attach;
 mod map_events;
+mod map_idle;
 mod map_inside;
 mod map_support;
 mod map_taken_back;
