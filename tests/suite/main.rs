@@ -27,6 +27,7 @@ mod map_attach;
 mod map_events;
 mod map_idle;
 mod map_inside;
+mod map_race;
 mod map_support;
 mod map_taken_back;
 mod map_unsubscribe;
