@@ -46,6 +46,7 @@ impl<F: Fn(&Event) + Send + Sync> OnEnd for F {
 
     fn taken_back(&self) {}
 }
+
 /// The host's clean-up that runs before the release, on the blocking lane.
 pub(crate) type BeforeRelease = Box<dyn FnMut() -> Result<()> + Send>;
 /// Takes back what was cancelled.
