@@ -1047,11 +1047,12 @@ nsgate_status nsgate_chroot_release(nsgate_chroot chroot, uint64_t *ticket, nsga
 nsgate_status nsgate_chroot_ticket(nsgate_chroot chroot, uint64_t *out, nsgate_error *error);
 
 /**
- * Takes a release back that no worker has begun: the chroot is open again.
+ * Takes a release back that no worker has begun: the chroot is open again, and attached to no sandbox.
  *
  * Errors: NSGATE_INVALID_STATE once it has begun, or when nothing was released.
  */
-nsgate_status nsgate_chroot_cancel_release(nsgate_chroot chroot, nsgate_error *error);
+nsgate_status nsgate_chroot_cancel_release(nsgate_chroot chroot,
+                                           nsgate_error *error);
 
 /** Tells whether the chroot was released: 1, otherwise 0. */
 nsgate_status nsgate_chroot_is_closed(nsgate_chroot chroot, uint32_t *out, nsgate_error *error);

@@ -249,8 +249,8 @@ impl Chroot {
         self.0.releasable.is_closed()
     }
 
-    /// Takes a release back that no worker has begun: the chroot is open again. INVALID_STATE once
-    /// it has begun, or where nothing was released.
+    /// Takes a release back that no worker has begun: the chroot is open again, and attached to no
+    /// sandbox. INVALID_STATE once it has begun, or where nothing was released.
     pub fn cancel_release(&self) -> Result<()> {
         if !self.is_closed() {
             return Err(Error::new(

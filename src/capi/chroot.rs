@@ -218,7 +218,7 @@ pub unsafe extern "C" fn nsgate_chroot_ticket(
     })
 }
 
-/// Takes a release back that no worker has begun: the chroot is open again.
+/// Takes a release back that no worker has begun: the chroot is open again, and attached to no sandbox.
 ///
 /// Errors: NSGATE_INVALID_STATE once it has begun, or when nothing was released.
 #[unsafe(no_mangle)]
