@@ -71,6 +71,16 @@ fn options(from: &nsgate_chroot_options) -> Result<ChrootOptions> {
     })
 }
 
+/// # Safety
+/// `from` is NULL or can be read as its first field says.
+unsafe fn read_options(from: *const nsgate_chroot_options) -> Result<ChrootOptions> {
+    if from.is_null() {
+        return Ok(ChrootOptions::default());
+    }
+    // SAFETY: the caller's promise.
+    options(&unsafe { structs::read(from) }?)
+}
+
 /// Opens a chroot of a directory.
 ///
 /// Ownership: options is borrowed and may be NULL for the defaults. The handle is ended by
@@ -90,13 +100,38 @@ pub unsafe extern "C" fn nsgate_chroot_open(
     entry!(error, {
         let out = Out::new(out)?;
         let volume = path(volume)?;
-        let options = if options.is_null() {
-            ChrootOptions::default()
-        } else {
-            self::options(&structs::read(options)?)?
-        };
+        let options = read_options(options)?;
         let chroot = Chroot::open(&*gate.get()?, volume, &options)?;
         out.write(nsgate_chroot::make(chroot)?);
+        Ok(())
+    })
+}
+
+/// Opens a chroot of a directory in a chroot, with a place in the release queue of its own.
+///
+/// It stays when the outer one is released. What the outer one's mounts refuse it refuses too,
+/// whatever its flags say. The path is looked up as by a file operation; the outer chroot's namespace is
+/// made if it has none yet.
+///
+/// Ownership: options is borrowed and may be NULL for the defaults. The handle is ended by
+/// nsgate_chroot_free.
+/// Threads: any, also from inside a run function, of another chroot too.
+/// Errors: NSGATE_OS, with ENOTDIR when the path leads to no directory; NSGATE_FULL; NSGATE_CLOSED;
+/// NSGATE_WOULD_DEADLOCK from inside a run function when no thread is left; as nsgate_chroot_open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsgate_chroot_open_chroot(
+    chroot: nsgate_chroot,
+    path: nsgate_string,
+    options: *const nsgate_chroot_options,
+    out: *mut nsgate_chroot,
+    error: *mut nsgate_error,
+) -> nsgate_status {
+    entry!(error, {
+        let out = Out::new(out)?;
+        let path = self::path(path)?;
+        let options = read_options(options)?;
+        let inner = chroot.get()?.open_chroot(path, &options)?;
+        out.write(nsgate_chroot::make(inner)?);
         Ok(())
     })
 }

@@ -49,9 +49,10 @@ pub(crate) fn clone_tree(
     };
     check_fd(value, || {
         format!(
-            "open_tree({}, {}, OPEN_TREE_CLONE|O_CLOEXEC{}{})",
+            "open_tree({}, {}, OPEN_TREE_CLONE|O_CLOEXEC{}{}{})",
             Directory(directory.as_raw_fd()),
             Quoted(path.to_bytes()),
+            if path.is_empty() { "|AT_EMPTY_PATH" } else { "" },
             if recursive { "|AT_RECURSIVE" } else { "" },
             if nofollow { "|AT_SYMLINK_NOFOLLOW" } else { "" },
         )

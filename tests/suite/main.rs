@@ -4,6 +4,7 @@
 
 mod child;
 mod chroot;
+mod chroot_inside;
 mod chroot_release;
 mod crash;
 mod differential;

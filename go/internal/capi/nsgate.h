@@ -978,6 +978,25 @@ nsgate_status nsgate_chroot_open(nsgate_gate gate,
                                  nsgate_error *error);
 
 /**
+ * Opens a chroot of a directory in a chroot, with a place in the release queue of its own.
+ *
+ * It stays when the outer one is released. What the outer one's mounts refuse it refuses too,
+ * whatever its flags say. The path is looked up as by a file operation; the outer chroot's namespace is
+ * made if it has none yet.
+ *
+ * Ownership: options is borrowed and may be NULL for the defaults. The handle is ended by
+ * nsgate_chroot_free.
+ * Threads: any, also from inside a run function, of another chroot too.
+ * Errors: NSGATE_OS, with ENOTDIR when the path leads to no directory; NSGATE_FULL; NSGATE_CLOSED;
+ * NSGATE_WOULD_DEADLOCK from inside a run function when no thread is left; as nsgate_chroot_open.
+ */
+nsgate_status nsgate_chroot_open_chroot(nsgate_chroot chroot,
+                                        nsgate_string path,
+                                        const struct nsgate_chroot_options *options,
+                                        nsgate_chroot *out,
+                                        nsgate_error *error);
+
+/**
  * Runs a function inside the chroot, on a thread of the library, and waits for it.
  *
  * The first one makes the chroot's namespace. Several run at once, as far as
