@@ -123,8 +123,13 @@ static void sources(nsgate_gate gate) {
   OK(nsgate_chroot_open(gate, string(link), NULL, &chroot, &error), &error, "a path that ends in a link is opened as given");
   free_chroot(chroot);
   nsgate_chroot_options nofollow = {sizeof nofollow, NSGATE_CHROOT_NOFOLLOW};
-  STATUS(nsgate_chroot_open(gate, string(link), &nofollow, &chroot, &error), NSGATE_OS, &error, "and refused if asked for");
-  CHECK(error.os_error == ENOTDIR || error.os_error == ELOOP, "with ENOTDIR or ELOOP");
+  const char *behind[] = {"", "/", "/."};
+  for (size_t i = 0; i < sizeof behind / sizeof *behind; i++) {
+    char through[300];
+    snprintf(through, sizeof through, "%s%s", link, behind[i]);
+    STATUS(nsgate_chroot_open(gate, string(through), &nofollow, &chroot, &error), NSGATE_OS, &error, "and refused if asked for, with \"%s\" behind it", behind[i]);
+    EQUAL(error.os_error, ELOOP, "ELOOP");
+  }
   OK(nsgate_chroot_open(gate, string(path), &nofollow, &chroot, &error), &error, "which does not touch others");
   free_chroot(chroot);
   NEED(unlink(link) == 0 && rmdir(path) == 0, "cleaning up");

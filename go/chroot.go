@@ -44,7 +44,7 @@ type ChrootOptions struct {
 	NoSymFollow  bool // symbolic links aren't followed, ELOOP
 	Slave        bool // mounts that the host makes later below the volume appear in the chroot
 	NotRecursive bool // without the mounts below the volume
-	NoFollow     bool // the volume itself must not be a symbolic link
+	NoFollow     bool // the volume's path must not lead through a symbolic link, ELOOP
 }
 
 func (o *ChrootOptions) flags() (flags uint32) {

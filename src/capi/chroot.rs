@@ -37,7 +37,8 @@ pub const NSGATE_CHROOT_NOSYMFOLLOW: u32 = 16;
 pub const NSGATE_CHROOT_SLAVE: u32 = 32;
 /// Leave out what is mounted below the volume.
 pub const NSGATE_CHROOT_NOT_RECURSIVE: u32 = 64;
-/// Refuse a volume whose path ends in a symbolic link, which is followed otherwise.
+/// Refuse a path that leads through a symbolic link, at its end or before (ELOOP); links are followed
+/// otherwise.
 pub const NSGATE_CHROOT_NOFOLLOW: u32 = 128;
 
 /// What a chroot is opened with.

@@ -6,13 +6,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use nix::fcntl::AT_FDCWD;
+
 use super::namespace::{go_inside, set_attributes};
 use super::options::ChrootOptions;
 use super::release::{OpenChroot, Tree};
 use super::{Chroot, Inner};
 use crate::error::{Error, Result, Status};
 use crate::gate::Gate;
-use crate::kernel::path::directory_in_root;
+use crate::kernel::path::{directory_in_root, directory_without_links};
 use crate::kernel::{mount, served};
 use crate::releasable::Releasable;
 use crate::release::{Kind, MountProof};
@@ -39,8 +41,14 @@ impl Chroot {
                 "the volume's path is empty",
             ));
         }
-        let host = nix::fcntl::AT_FDCWD;
-        let clone = || mount::clone_tree(host, &path, options.recursive, options.nofollow);
+        let clone = || {
+            if !options.nofollow {
+                return mount::clone_tree(AT_FDCWD, &path, options.recursive);
+            }
+            // open_tree(2) alone spares only a link at the very end, without a slash behind it.
+            let directory = directory_without_links(&path)?;
+            mount::clone_tree(directory.as_fd(), c"", options.recursive)
+        };
         Chroot::open_from(gate, volume, options, clone)
     }
 
@@ -63,8 +71,8 @@ impl Chroot {
             // Every kernel copies the mounts of the namespace that the caller is in, no other.
             let enter = || {
                 go_inside(gate, &open, &self.0.making)?;
-                let recursive = options.recursive;
-                *place = Some(mount::clone_tree(directory.as_fd(), c"", recursive, false)?);
+                let made = mount::clone_tree(directory.as_fd(), c"", options.recursive)?;
+                *place = Some(made);
                 Ok(())
             };
             // The span of the open is the one that tells of it.

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::error::{Error, Result};
-use crate::kernel::syscall::{Quoted, check, check_fd};
+use crate::kernel::syscall::{Directory, Quoted, check, check_fd};
 
 const OPEN_TREE_CLONE: u32 = 1;
 const AT_RECURSIVE: u32 = 0x8000;
@@ -21,19 +21,16 @@ pub(crate) struct Attributes {
     pub(crate) propagation: u64,
 }
 
-/// A detached private copy of the mount at `path`, with the mounts below it if `recursive`.
+/// A detached private copy of the mount at `path`, with the mounts below it if `recursive`. An empty
+/// path is `directory` itself.
 pub(crate) fn clone_tree(
     directory: BorrowedFd<'_>,
     path: &CStr,
     recursive: bool,
-    nofollow: bool,
 ) -> Result<OwnedFd> {
     let mut flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as u32;
     if recursive {
         flags |= AT_RECURSIVE;
-    }
-    if nofollow {
-        flags |= libc::AT_SYMLINK_NOFOLLOW as u32;
     }
     if path.is_empty() {
         flags |= libc::AT_EMPTY_PATH as u32;
@@ -49,12 +46,15 @@ pub(crate) fn clone_tree(
     };
     check_fd(value, || {
         format!(
-            "open_tree({}, {}, OPEN_TREE_CLONE|O_CLOEXEC{}{}{})",
+            "open_tree({}, {}, OPEN_TREE_CLONE|O_CLOEXEC{}{})",
             Directory(directory.as_raw_fd()),
             Quoted(path.to_bytes()),
-            if path.is_empty() { "|AT_EMPTY_PATH" } else { "" },
+            if path.is_empty() {
+                "|AT_EMPTY_PATH"
+            } else {
+                ""
+            },
             if recursive { "|AT_RECURSIVE" } else { "" },
-            if nofollow { "|AT_SYMLINK_NOFOLLOW" } else { "" },
         )
     })
 }
@@ -224,15 +224,4 @@ pub(crate) fn detach_working_directory() -> Result<()> {
     // SAFETY: a NUL-terminated literal.
     let value = unsafe { libc::umount2(c".".as_ptr(), libc::MNT_DETACH) };
     check(value.into(), || "umount2(\".\", MNT_DETACH)").map(drop)
-}
-
-struct Directory(i32);
-
-impl std::fmt::Display for Directory {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            libc::AT_FDCWD => f.write_str("AT_FDCWD"),
-            fd => write!(f, "{fd}"),
-        }
-    }
 }
