@@ -175,6 +175,7 @@ func (c *Chroot) BeforeRelease(f func(ctx context.Context) error) error {
 }
 
 // NamespaceID identifies the chroot's mount namespace, which is made if it has none yet.
+// ErrWouldDeadlock: that is so in a Do, and no other thread is left.
 func (c *Chroot) NamespaceID() (NamespaceID, error) {
 	if err := c.begin(); err != nil {
 		return NamespaceID{}, err

@@ -1034,7 +1034,8 @@ nsgate_status nsgate_chroot_start(nsgate_chroot chroot,
 /**
  * Tells in which mount namespace functions run; makes it if there is none yet.
  *
- * Errors: NSGATE_CLOSED; NSGATE_OS.
+ * Errors: NSGATE_CLOSED; NSGATE_OS; where it has to be made also NSGATE_TAINTED and, from inside a run
+ * function when no thread is left, NSGATE_WOULD_DEADLOCK.
  */
 nsgate_status nsgate_chroot_identify(nsgate_chroot chroot,
                                      nsgate_namespace_id *out,

@@ -134,7 +134,7 @@ impl Chroot {
     }
 
     /// Which mount namespace jobs of this chroot run in; makes it if there is none yet, as a run
-    /// does.
+    /// does, and with its errors.
     pub fn namespace_id(&self) -> Result<NamespaceId> {
         let open = self.0.releasable.begin()?;
         if let Some(namespace) = open.tree.namespace.get() {

@@ -122,8 +122,8 @@ impl NamespaceThreads {
 
     /// Queues the visit; first come, first served. Where this fails nothing is called.
     ///
-    /// A job that visits again waits for another thread while it holds its own: when there is none
-    /// for it, the answer is WOULD_DEADLOCK.
+    /// A job that visits again and waits holds its own thread meanwhile: when there is no other for it,
+    /// the answer is WOULD_DEADLOCK.
     pub(crate) fn visit(&self, visit: Visit) -> Result<()> {
         let pool = &self.0;
         let mut state = lock(&pool.state);
@@ -132,7 +132,7 @@ impl NamespaceThreads {
         }
         let may_grow = state.threads < pool.limit;
         // Also for a job of another gate, whose own thread may be what the jobs here wait for.
-        let is_nested = !INSIDE.get().is_null();
+        let is_nested = !INSIDE.get().is_null() && matches!(visit.done, Done::Waiter(_));
         let has_idle = (state.idle + state.telling) as usize > state.queue.len();
         if is_nested && !has_idle && !may_grow {
             return Err(Error::new(
@@ -364,7 +364,7 @@ mod tests {
         Visit {
             enter: Box::new(|| Ok(())),
             job: Box::new(|| ()),
-            done: Done::Callback(Box::new(|_| ())),
+            done: Done::Waiter(crossbeam_channel::bounded(1).0),
             trace: trace::Visit::default(),
         }
     }

@@ -184,7 +184,8 @@ pub unsafe extern "C" fn nsgate_chroot_start(
 
 /// Tells in which mount namespace functions run; makes it if there is none yet.
 ///
-/// Errors: NSGATE_CLOSED; NSGATE_OS.
+/// Errors: NSGATE_CLOSED; NSGATE_OS; where it has to be made also NSGATE_TAINTED and, from inside a run
+/// function when no thread is left, NSGATE_WOULD_DEADLOCK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_chroot_identify(
     chroot: nsgate_chroot,

@@ -35,4 +35,5 @@ mod overload;
 mod queue_model;
 mod release;
 mod soak;
+mod start;
 mod without_mount_setattr;

@@ -950,7 +950,10 @@ nsgate_status nsgate_entered_restore(nsgate_entered entered,
 #define NSGATE_CHROOT_SLAVE 32
 /** Leave out what is mounted below the volume. */
 #define NSGATE_CHROOT_NOT_RECURSIVE 64
-/** Refuse a volume whose path ends in a symbolic link, which is followed otherwise. */
+/**
+ * Refuse a path that leads through a symbolic link, at its end or before (ELOOP); links are followed
+ * otherwise.
+ */
 #define NSGATE_CHROOT_NOFOLLOW 128
 
 /** What a chroot is opened with. */
@@ -1031,7 +1034,8 @@ nsgate_status nsgate_chroot_start(nsgate_chroot chroot,
 /**
  * Tells in which mount namespace functions run; makes it if there is none yet.
  *
- * Errors: NSGATE_CLOSED; NSGATE_OS.
+ * Errors: NSGATE_CLOSED; NSGATE_OS; where it has to be made also NSGATE_TAINTED and, from inside a run
+ * function when no thread is left, NSGATE_WOULD_DEADLOCK.
  */
 nsgate_status nsgate_chroot_identify(nsgate_chroot chroot,
                                      nsgate_namespace_id *out,
