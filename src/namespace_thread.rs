@@ -4,6 +4,7 @@
 //! threads anywhere but into the namespace of the job at hand (rules 2 and 3 of the design).
 
 mod asking;
+mod teller;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -15,12 +16,13 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 
 use crate::error::{Error, Result, Status};
-use crate::gate::supervisor::Supervisor;
+use crate::gate::supervisor::{Body, Supervisor};
 use crate::kernel::{namespace, process};
 use crate::panic::caught;
 use crate::spin::Lookout;
 use crate::sync::lock;
 use crate::trace;
+use teller::{LazyTeller, Teller};
 
 /// One visit: what to do, where, and whom to tell.
 pub(crate) struct Visit {
@@ -39,7 +41,11 @@ pub(crate) enum Done {
     /// A caller that waits, which takes no time.
     Waiter(Sender<Result<()>>),
     /// The host's own code, which may dawdle or panic.
-    Callback(Box<dyn FnOnce(Result<()>) + Send>),
+    Callback {
+        callback: Box<dyn FnOnce(Result<()>) + Send>,
+        /// For where the thread at hand is not outside.
+        teller: Teller,
+    },
 }
 
 impl Done {
@@ -47,7 +53,21 @@ impl Done {
         match self {
             // It has not gone away: it waits until it has this.
             Done::Waiter(waiter) => drop(waiter.send(outcome)),
-            Done::Callback(callback) => callback(outcome),
+            Done::Callback { callback, .. } => callback(outcome),
+        }
+    }
+
+    /// The same by a thread that is outside, wherever the calling one is. `first` is done before.
+    fn tell_outside(self, first: Body, outcome: Result<()>) {
+        match self {
+            Done::Waiter(_) => {
+                first();
+                self.tell(outcome);
+            }
+            Done::Callback { callback, teller } => teller.tell(Box::new(move || {
+                first();
+                callback(outcome);
+            })),
         }
     }
 }
@@ -65,6 +85,7 @@ struct Pool {
     idle_timeout: Duration,
     state: Mutex<State>,
     wake: Condvar,
+    teller: LazyTeller,
     /// The last visit's number, for threads that look without the lock.
     arrived: AtomicU64,
     /// For visits, by the threads; for the ends of visits, by their callers.
@@ -114,6 +135,7 @@ impl NamespaceThreads {
             idle_timeout,
             state: Mutex::default(),
             wake: Condvar::new(),
+            teller: LazyTeller::default(),
             arrived: AtomicU64::new(0),
             for_visits: Lookout::new(),
             for_ends: Lookout::new(),
@@ -193,9 +215,11 @@ impl NamespaceThreads {
 }
 
 fn refuse(visit: Visit, error: Error) {
+    let Visit {
+        enter, job, done, ..
+    } = visit;
     // Both may borrow from a caller that goes on once `done` was called.
-    drop((visit.enter, visit.job));
-    visit.done.tell(Err(error));
+    done.tell_outside(Box::new(move || drop((enter, job))), Err(error));
 }
 
 /// Makes the thread that the caller has counted. Where none can be made and none exists, whoever
@@ -290,8 +314,7 @@ fn serve(pool: &Arc<Pool>) {
                 .with_status(Status::Tainted)
                 .with_context("the thread could not come home and ends");
             // `done` promises a thread that is outside; this one never will be again.
-            pool.supervisor
-                .run(Box::new(move || done.tell(Err(tainted))));
+            done.tell_outside(Box::new(|| ()), Err(tainted));
             return;
         }
         is_telling = matches!(done, Done::Waiter(_));

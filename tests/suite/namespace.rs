@@ -305,7 +305,7 @@ fn a_thread_that_cannot_come_home_ends_and_is_replaced() {
 }
 
 /// Takes CAP_SYS_ADMIN from the calling thread alone, for good.
-fn drop_admin() {
+pub(crate) fn drop_admin() {
     #[repr(C)]
     struct Header {
         version: u32,
