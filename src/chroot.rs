@@ -103,8 +103,9 @@ impl Chroot {
     /// for it. The first run makes the chroot's namespace.
     ///
     /// A panic of the job comes back as PANIC; TAINTED says that the job ran but its thread could
-    /// not come home and ended. The job should load nothing from the volume (no name service, no
-    /// dlopen, no locale), and make no threads: they would stay inside, and taint.
+    /// not come home, or was left with another user or group for files, and ended. The job should load
+    /// nothing from the volume (no name service, no dlopen, no locale), make no threads (they would stay
+    /// inside, and taint), and put back what it changes of its thread but for umask and signal mask.
     /// WOULD_DEADLOCK from inside a job when no other thread is left for it.
     pub fn run<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R> {
         let open = self.0.releasable.begin()?;

@@ -4,11 +4,12 @@
 //! threads anywhere but into the namespace of the job at hand (rules 2 and 3 of the design).
 
 mod asking;
+mod serving;
 mod teller;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -17,11 +18,10 @@ use crossbeam_channel::Sender;
 
 use crate::error::{Error, Result, Status};
 use crate::gate::supervisor::{Body, Supervisor};
-use crate::kernel::{namespace, process};
-use crate::panic::caught;
 use crate::spin::Lookout;
 use crate::sync::lock;
 use crate::trace;
+use serving::serve;
 use teller::{LazyTeller, Teller};
 
 /// One visit: what to do, where, and whom to tell.
@@ -276,106 +276,6 @@ impl State {
         (place >= self.idle as usize)
             .then(|| self.queue.remove(place))
             .flatten()
-    }
-}
-
-fn serve(pool: &Arc<Pool>) {
-    INSIDE.set(Arc::as_ptr(pool));
-    trace::went_abroad();
-    let arrived = process::unshare_fs().and_then(|()| namespace::set(pool.home.as_fd()));
-    if let Err(error) = arrived {
-        retire(pool, &error.with_context("a new namespace thread"), true);
-        return;
-    }
-    let umask = process::set_umask(0o077);
-    let mut is_telling = false;
-    while let Some(visit) = next(pool, is_telling) {
-        let Visit {
-            enter,
-            job,
-            done,
-            trace,
-        } = visit;
-        // What the job before this one left is nothing to this one.
-        process::set_umask(umask);
-        trace.begins();
-        let mut outcome = enter();
-        match &outcome {
-            Ok(()) => {
-                trace.is_inside();
-                outcome = caught(job).map_err(|error| error.with_context("the job"));
-                trace.ends();
-            }
-            Err(_) => drop(job),
-        }
-        if let Err(error) = namespace::set(pool.home.as_fd()) {
-            replace(pool);
-            let tainted = error
-                .with_status(Status::Tainted)
-                .with_context("the thread could not come home and ends");
-            // `done` promises a thread that is outside; this one never will be again.
-            done.tell_outside(Box::new(|| ()), Err(tainted));
-            return;
-        }
-        is_telling = matches!(done, Done::Waiter(_));
-        if is_telling {
-            lock(&pool.state).telling += 1;
-        }
-        // The thread outlives a panic in the host's callback, which the panic hook has reported.
-        let _ = caught(|| done.tell(outcome));
-    }
-}
-
-/// The next visit; None when the thread should end. `was_telling`: it is counted as one that tells.
-fn next(pool: &Pool, was_telling: bool) -> Option<Visit> {
-    let mut state = lock(&pool.state);
-    state.telling -= u32::from(was_telling);
-    let mut is_awake = true;
-    loop {
-        if let Some(queued) = state.queue.pop_front() {
-            return Some(queued.visit);
-        }
-        if state.closed {
-            state.threads -= 1;
-            return None;
-        }
-        state.idle += 1;
-        if is_awake {
-            state.awake += 1;
-            let seen = state.last_number;
-            drop(state);
-            let has_arrived = || pool.arrived.load(Ordering::Relaxed) != seen;
-            is_awake = pool.for_visits.until(has_arrived);
-            state = lock(&pool.state);
-            state.awake -= 1;
-            state.idle -= 1;
-            continue;
-        }
-        let (guard, timeout) = pool
-            .wake
-            .wait_timeout(state, pool.idle_timeout)
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        state = guard;
-        state.idle -= 1;
-        if timeout.timed_out() && state.queue.is_empty() {
-            state.threads -= 1;
-            return None;
-        }
-    }
-}
-
-/// A tainted thread ends; where visits wait, another takes its place.
-fn replace(pool: &Arc<Pool>) {
-    let needed = {
-        let mut state = lock(&pool.state);
-        let needed = !state.queue.is_empty();
-        // Its place goes to the new thread at once, or back to the pool.
-        state.threads -= u32::from(!needed);
-        needed
-    };
-    if needed {
-        // Where none can be made, the visits have been told or are left to the other threads.
-        let _ = grow(pool);
     }
 }
 

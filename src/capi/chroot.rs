@@ -144,8 +144,8 @@ pub unsafe extern "C" fn nsgate_chroot_open_chroot(
 ///
 /// Ownership: user_data is borrowed.
 /// Threads: any, also from inside a run function.
-/// Errors: NSGATE_CLOSED; NSGATE_TAINTED when the function ran but its thread could not come home (it
-/// has ended, and nothing is lost but that); NSGATE_WOULD_DEADLOCK from inside a run function when no
+/// Errors: NSGATE_CLOSED; NSGATE_TAINTED when the function ran but its thread could not come home or
+/// is not as it was (it has ended, and nothing is lost but that); NSGATE_WOULD_DEADLOCK from inside a run function when no
 /// thread is left; NSGATE_OS, with nothing run.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_chroot_run(

@@ -93,26 +93,93 @@ pub(crate) fn thread_id() -> i32 {
     unsafe { libc::gettid() }
 }
 
+/// What a thread's own instructions cause; a thread that blocks these dies of them.
+const OF_INSTRUCTIONS: [i32; 7] = [
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGFPE,
+    libc::SIGILL,
+    libc::SIGTRAP,
+    libc::SIGSYS,
+    libc::SIGABRT,
+];
+
 /// A signal handler of the host must not run in a customer's root, nor interrupt a release: library
 /// threads take none but those that their own instructions cause.
 pub(crate) fn block_signals() {
-    // SAFETY: the set is plain data on this stack, filled before it is used; with it and SIG_SETMASK
-    // the call has no way to fail.
+    change_signals(libc::SIG_SETMASK, &all_signals_but(&OF_INSTRUCTIONS));
+}
+
+/// The same after foreign code ran. SIGPROF stays as that left it: Go's runtime lets it in on each
+/// thread that it is called on, once, and profiles by it.
+pub(crate) fn block_signals_again() {
+    let mut blocked = all_signals_but(&OF_INSTRUCTIONS);
+    // SAFETY: a filled set of signals, and a signal that there is.
+    unsafe { libc::sigdelset(&mut blocked, libc::SIGPROF) };
+    let before = change_signals(libc::SIG_BLOCK, &blocked);
+    // SAFETY: a filled set of signals, and signals that there are.
+    if OF_INSTRUCTIONS
+        .iter()
+        .any(|signal| unsafe { libc::sigismember(&before, *signal) } == 1)
+    {
+        change_signals(libc::SIG_UNBLOCK, &signals(&OF_INSTRUCTIONS));
+    }
+}
+
+fn all_signals_but(exceptions: &[i32]) -> libc::sigset_t {
+    // SAFETY: the set is plain data on this stack, filled before it is used.
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigfillset(&mut set);
-        for signal in [
-            libc::SIGSEGV,
-            libc::SIGBUS,
-            libc::SIGFPE,
-            libc::SIGILL,
-            libc::SIGTRAP,
-            libc::SIGSYS,
-            libc::SIGABRT,
-        ] {
-            libc::sigdelset(&mut set, signal);
+        for signal in exceptions {
+            libc::sigdelset(&mut set, *signal);
         }
-        libc::pthread_sigmask(libc::SIG_SETMASK, &set, std::ptr::null_mut());
+        set
+    }
+}
+
+fn signals(members: &[i32]) -> libc::sigset_t {
+    // SAFETY: the set is plain data on this stack, emptied before it is used.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        for signal in members {
+            libc::sigaddset(&mut set, *signal);
+        }
+        set
+    }
+}
+
+fn change_signals(how: i32, set: &libc::sigset_t) -> libc::sigset_t {
+    // SAFETY: plain data; with a filled set and a known `how` the call has no way to fail.
+    unsafe {
+        let mut before: libc::sigset_t = std::mem::zeroed();
+        libc::pthread_sigmask(how, set, &mut before);
+        before
+    }
+}
+
+/// As whom the calling thread opens files. Its effective ids are these, unless it has asked for others
+/// (setfsuid(2)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct FileIds {
+    uid: i32,
+    gid: i32,
+}
+
+pub(crate) fn file_ids() -> FileIds {
+    // SAFETY: no memory is involved. No user or group has this number: nothing is changed.
+    unsafe {
+        FileIds {
+            uid: libc::setfsuid(u32::MAX),
+            gid: libc::setfsgid(u32::MAX),
+        }
+    }
+}
+
+impl std::fmt::Display for FileIds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "fsuid {} and fsgid {}", self.uid as u32, self.gid as u32)
     }
 }
 

@@ -23,6 +23,7 @@ mod forbid;
 mod fuse_volume;
 mod hang;
 mod host;
+mod left_behind;
 mod map;
 mod map_attach;
 mod map_events;

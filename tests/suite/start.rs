@@ -6,7 +6,7 @@ use std::thread;
 use nsgate::{Gate, GateOptions, MountNamespace, NamespaceId, Status};
 
 use crate::host::{LONG, close, gate, host, soon};
-use crate::namespace::drop_admin;
+use crate::left_behind::drop_admin;
 
 type Done = Box<dyn FnOnce(nsgate::Result<()>) + Send>;
 
