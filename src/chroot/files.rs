@@ -164,7 +164,8 @@ impl Chroot {
             .set_times(path.as_ref(), access, modification, follow)
     }
 
-    /// Cuts a regular file to `length` bytes or extends it with zeros (truncate(2)).
+    /// Cuts a regular file to `length` bytes or extends it with zeros (truncate(2)). Waits while another
+    /// process gives up a lease of the file (fcntl(2), F_SETLEASE).
     pub fn truncate(&self, path: impl AsRef<Path>, length: i64) -> Result<()> {
         let tree = self.tree()?;
         self.root(&tree).truncate(path.as_ref(), length)
