@@ -1121,6 +1121,18 @@ nsgate_status nsgate_chroot_open_file(nsgate_chroot chroot,
                                       int *fd,
                                       nsgate_error *error);
 
+/**
+ * Creates a file or empties the one that is there, and opens it to read and write, as open(2) with
+ * O_RDWR | O_CREAT | O_TRUNC. mode is less the umask.
+ *
+ * Ownership: fd is the caller's.
+ */
+nsgate_status nsgate_chroot_create(nsgate_chroot chroot,
+                                   nsgate_string path,
+                                   uint32_t mode,
+                                   int *fd,
+                                   nsgate_error *error);
+
 /** Makes a directory, as mkdir(2). mode is less the umask. */
 nsgate_status nsgate_chroot_mkdir(nsgate_chroot chroot,
                                   nsgate_string path,

@@ -89,8 +89,9 @@ impl Chroot {
         self.root(&tree).remove(path.as_ref())
     }
 
-    /// Removes whatever is at the path, a directory with all that is in it, mounts included. A
-    /// symbolic link is removed, not followed, also with slashes behind it.
+    /// Removes whatever is at the path, a directory with all that is in it. A symbolic link is removed,
+    /// not followed, also with slashes behind it. What is mounted in there loses its content; the mount
+    /// itself stays, and is EBUSY.
     ///
     /// Nothing there, or what vanishes meanwhile, is no error. What can't be removed stays, the rest
     /// goes, and the first error is returned. The root is EBUSY, a path that ends in "." EINVAL, in

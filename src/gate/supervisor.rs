@@ -9,6 +9,7 @@ use std::thread;
 
 use crate::error::{Error, Result, Status};
 use crate::kernel::process::{self, ProcRoot};
+use crate::kernel::signals;
 
 /// What a library thread does.
 pub(crate) type Body = Box<dyn FnOnce() + Send>;
@@ -85,7 +86,7 @@ fn serve(inbox: &mpsc::Receiver<Request>) {
 fn spawn(name: &'static str, body: Body) -> Result<()> {
     let builder = thread::Builder::new().name(name.to_string());
     let thread = move || {
-        process::block_signals();
+        signals::block();
         body();
     };
     match builder.spawn(thread) {

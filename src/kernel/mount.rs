@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::error::{Error, Result};
+use crate::kernel::descriptor::fstat;
 use crate::kernel::syscall::{Directory, Quoted, check, check_fd};
 
 const OPEN_TREE_CLONE: u32 = 1;
@@ -97,14 +98,7 @@ pub(crate) fn set_attributes(
 
 /// ENOTDIR unless the tree's root is a directory.
 pub(crate) fn require_directory(tree: BorrowedFd<'_>) -> Result<()> {
-    // SAFETY: stat is plain data, all zero is a value of it.
-    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
-    check(
-        // SAFETY: an open descriptor and a place for the answer.
-        unsafe { libc::fstat(tree.as_raw_fd(), &mut stat) }.into(),
-        || format!("fstat({}, …)", tree.as_raw_fd()),
-    )?;
-    if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
+    if fstat(tree)?.st_mode & libc::S_IFMT == libc::S_IFDIR {
         return Ok(());
     }
     Err(Error::os("open_tree(…, O_DIRECTORY)", libc::ENOTDIR))

@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::error::{Error, Result, Status};
+use crate::kernel::descriptor::fstatfs;
 use crate::kernel::syscall::{check, check_fd};
 
 /// An `O_PATH` descriptor of the real /proc, opened once.
@@ -21,13 +22,7 @@ impl ProcRoot {
             unsafe { libc::openat(libc::AT_FDCWD, c"/proc".as_ptr(), flags) }.into(),
             || "openat(AT_FDCWD, \"/proc\", O_PATH|O_DIRECTORY|O_CLOEXEC)",
         )?;
-        // SAFETY: statfs is plain data, all zero is a value of it.
-        let mut statfs: libc::statfs = unsafe { std::mem::zeroed() };
-        check(
-            // SAFETY: an open descriptor and a place for the answer.
-            unsafe { libc::fstatfs(fd.as_raw_fd(), &mut statfs) }.into(),
-            || format!("fstatfs({}, …)", fd.as_raw_fd()),
-        )?;
+        let statfs = fstatfs(fd.as_fd())?;
         if statfs.f_type != libc::PROC_SUPER_MAGIC {
             return Err(Error::new(
                 Status::Unsupported,
@@ -91,72 +86,6 @@ impl AsFd for ProcRoot {
 pub(crate) fn thread_id() -> i32 {
     // SAFETY: gettid has no arguments and can't fail.
     unsafe { libc::gettid() }
-}
-
-/// What a thread's own instructions cause; a thread that blocks these dies of them.
-const OF_INSTRUCTIONS: [i32; 7] = [
-    libc::SIGSEGV,
-    libc::SIGBUS,
-    libc::SIGFPE,
-    libc::SIGILL,
-    libc::SIGTRAP,
-    libc::SIGSYS,
-    libc::SIGABRT,
-];
-
-/// A signal handler of the host must not run in a customer's root, nor interrupt a release: library
-/// threads take none but those that their own instructions cause.
-pub(crate) fn block_signals() {
-    change_signals(libc::SIG_SETMASK, &all_signals_but(&OF_INSTRUCTIONS));
-}
-
-/// The same after foreign code ran. SIGPROF stays as that left it: Go's runtime lets it in on each
-/// thread that it is called on, once, and profiles by it.
-pub(crate) fn block_signals_again() {
-    let mut blocked = all_signals_but(&OF_INSTRUCTIONS);
-    // SAFETY: a filled set of signals, and a signal that there is.
-    unsafe { libc::sigdelset(&mut blocked, libc::SIGPROF) };
-    let before = change_signals(libc::SIG_BLOCK, &blocked);
-    // SAFETY: a filled set of signals, and signals that there are.
-    if OF_INSTRUCTIONS
-        .iter()
-        .any(|signal| unsafe { libc::sigismember(&before, *signal) } == 1)
-    {
-        change_signals(libc::SIG_UNBLOCK, &signals(&OF_INSTRUCTIONS));
-    }
-}
-
-fn all_signals_but(exceptions: &[i32]) -> libc::sigset_t {
-    // SAFETY: the set is plain data on this stack, filled before it is used.
-    unsafe {
-        let mut set: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&mut set);
-        for signal in exceptions {
-            libc::sigdelset(&mut set, *signal);
-        }
-        set
-    }
-}
-
-fn signals(members: &[i32]) -> libc::sigset_t {
-    // SAFETY: the set is plain data on this stack, emptied before it is used.
-    unsafe {
-        let mut set: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&mut set);
-        for signal in members {
-            libc::sigaddset(&mut set, *signal);
-        }
-        set
-    }
-}
-
-fn change_signals(how: i32, set: &libc::sigset_t) -> libc::sigset_t {
-    // SAFETY: plain data; with a filled set and a known `how` the call has no way to fail.
-    unsafe {
-        let mut before: libc::sigset_t = std::mem::zeroed();
-        libc::pthread_sigmask(how, set, &mut before);
-        before
-    }
 }
 
 /// As whom the calling thread opens files. Its effective ids are these, unless it has asked for others

@@ -8,6 +8,7 @@ use super::{Done, INSIDE, Pool, Visit, grow, retire};
 use crate::error::{Error, Status};
 use crate::kernel::namespace;
 use crate::kernel::process::{self, FileIds};
+use crate::kernel::signals;
 use crate::panic::caught;
 use crate::sync::lock;
 use crate::trace;
@@ -58,7 +59,7 @@ pub(super) fn serve(pool: &Arc<Pool>) {
         let _ = caught(|| done.tell(outcome));
         // What this job left is nothing to the next. Here the caller does not wait for it.
         process::set_umask(umask);
-        process::block_signals_again();
+        signals::block_again();
     }
 }
 
