@@ -17,5 +17,6 @@ pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod remount;
 pub(crate) mod served;
+pub(crate) mod signals;
 pub(crate) mod syscall;
 pub(crate) mod unmount;

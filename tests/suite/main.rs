@@ -4,6 +4,7 @@
 
 mod child;
 mod chroot;
+mod chroot_inside;
 mod chroot_release;
 mod crash;
 mod differential;
@@ -22,6 +23,7 @@ mod forbid;
 mod fuse_volume;
 mod hang;
 mod host;
+mod left_behind;
 mod map;
 mod map_attach;
 mod map_events;
@@ -36,4 +38,5 @@ mod overload;
 mod queue_model;
 mod release;
 mod soak;
+mod start;
 mod without_mount_setattr;
