@@ -66,6 +66,19 @@ check_examples() {
     holds "the example sandbox_map releases all chroots, while one hangs for 100 ms" "$out/example-sandbox_map" 100
 }
 
+# A few rounds, and the lines that benches/table.awk expects.
+check_bench() {
+    holds "the benchmark is strict C99" cc -std=c99 -O1 -Wall -Wextra -Werror -pedantic -I"${header%/*}" \
+        ../benches/c/main.c -o "$out/bench" "${shared[@]}" -lpthread
+    holds "the benchmark prints lines for the table" bench_lines
+}
+
+bench_lines() {
+    "$out/bench" 3 | tee "$out/bench.tsv" | awk -F '\t' '
+        $1 != "C" || NF != 9 || $3 !~ /^-?[0-9.]+$/ || $6 !~ /^[0-9.]+$/ { bad = 1; print }
+        END { exit bad || NR != 2 }' && awk -f ../benches/table.awk "$out/bench.tsv"
+}
+
 is_sanitized() {
     nm "$1" >"$1.nm"
     grep -q ' [TUw] __asan_init' "$1.nm" && grep -q ' [TUw] __ubsan_handle_' "$1.nm"

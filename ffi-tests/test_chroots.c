@@ -123,14 +123,66 @@ static void sources(nsgate_gate gate) {
   OK(nsgate_chroot_open(gate, string(link), NULL, &chroot, &error), &error, "a path that ends in a link is opened as given");
   free_chroot(chroot);
   nsgate_chroot_options nofollow = {sizeof nofollow, NSGATE_CHROOT_NOFOLLOW};
-  STATUS(nsgate_chroot_open(gate, string(link), &nofollow, &chroot, &error), NSGATE_OS, &error, "and refused if asked for");
-  CHECK(error.os_error == ENOTDIR || error.os_error == ELOOP, "with ENOTDIR or ELOOP");
+  const char *behind[] = {"", "/", "/."};
+  for (size_t i = 0; i < sizeof behind / sizeof *behind; i++) {
+    char through[300];
+    snprintf(through, sizeof through, "%s%s", link, behind[i]);
+    STATUS(nsgate_chroot_open(gate, string(through), &nofollow, &chroot, &error), NSGATE_OS, &error, "and refused if asked for, with \"%s\" behind it", behind[i]);
+    EQUAL(error.os_error, ELOOP, "ELOOP");
+  }
   OK(nsgate_chroot_open(gate, string(path), &nofollow, &chroot, &error), &error, "which does not touch others");
   free_chroot(chroot);
   NEED(unlink(link) == 0 && rmdir(path) == 0, "cleaning up");
 }
 
 static void inside(void *user_data) { add(user_data, 1); }
+
+struct opening {
+  nsgate_chroot outer, inner;
+  nsgate_status status;
+  nsgate_error error;
+};
+
+static void open_within(void *user_data) {
+  struct opening *opening = user_data;
+  opening->status = nsgate_chroot_open_chroot(opening->outer, NSGATE_STR("in"), NULL, &opening->inner, &opening->error);
+}
+
+static void nested(nsgate_gate gate) {
+  nsgate_error error;
+  nsgate_chroot outer = open_with(gate, NSGATE_CHROOT_READ_ONLY | NSGATE_CHROOT_NOFOLLOW), other = open_with(gate, 0), inner = {42};
+  nsgate_chroot_options nofollow = {sizeof nofollow, NSGATE_CHROOT_NOFOLLOW}, none = {sizeof none, 256};
+  OK(nsgate_chroot_mkdir_all(other, NSGATE_STR("in/side"), 0755, &error), &error, "a directory in a directory");
+  OK(nsgate_chroot_symlink(other, NSGATE_STR("/in"), NSGATE_STR("link"), &error), &error, "a link to it");
+  STATUS(nsgate_chroot_open_chroot(outer, NSGATE_STR("none"), NULL, &inner, &error), NSGATE_OS, &error, "a directory that is not there");
+  EQUAL(error.os_error, ENOENT, "ENOENT");
+  STATUS(nsgate_chroot_open_chroot(outer, NSGATE_STR("link"), &nofollow, &inner, &error), NSGATE_OS, &error, "a link that must not be followed");
+  EQUAL(error.os_error, ELOOP, "ELOOP");
+  STATUS(nsgate_chroot_open_chroot(outer, NSGATE_STR("in"), &none, &inner, &error), NSGATE_INVALID_ARGUMENT, &error, "unknown flags are refused");
+  EQUAL(inner.id, 42, "none of them wrote the output");
+  for (int after = 0; after <= 1; after++) {
+    volatile int ran = 0;
+    OK(nsgate_chroot_open_chroot(outer, NSGATE_STR("link"), NULL, &inner, &error), &error, "a directory %s a run", after ? "after" : "before");
+    CHECK(sees(inner, "/side") && !sees(inner, "/in"), "is the root of a chroot");
+    EQUAL(mount_flags(inner), ST_RDONLY | ST_NOSUID | ST_NODEV, "with what the outer one refuses");
+    OK(nsgate_chroot_run(inner, inside, (void *)&ran, &error), &error, "a function runs in it");
+    EQUAL(get(&ran), 1, "once");
+    free_chroot(inner);
+    OK(nsgate_chroot_run(outer, inside, (void *)&ran, &error), &error, "one runs in the outer one");
+  }
+  struct opening opening = {.outer = outer};
+  OK(nsgate_chroot_run(other, open_within, &opening, &error), &error, "a function opens one from inside another");
+  OK(opening.status, &opening.error, "it is open");
+  OK(nsgate_chroot_release(outer, NULL, &error), &error, "the outer one is released");
+  STATUS(nsgate_chroot_open_chroot(outer, NSGATE_STR("in"), NULL, &inner, &error), NSGATE_CLOSED, &error, "and opens no more");
+  CHECK(sees(opening.inner, "side"), "the inner one stays");
+  free_chroot(opening.inner);
+  free_chroot(outer);
+  OK(nsgate_chroot_remove_all(other, NSGATE_STR("in"), &error), &error, "cleaning up");
+  OK(nsgate_chroot_remove(other, NSGATE_STR("link"), &error), &error, "cleaning up");
+  free_chroot(other);
+}
+
 static int32_t step(void *user_data) { return add(&((struct counter *)user_data)->calls, 1), 0; }
 static int32_t failing(void *user_data) { return add(&((struct counter *)user_data)->calls, 1), EIO; }
 
@@ -263,6 +315,7 @@ void test_chroots(void) {
   options(gate);
   devices(gate);
   sources(gate);
+  nested(gate);
   submounts(gate);
   released(gate);
   steps(gate);

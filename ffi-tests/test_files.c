@@ -53,6 +53,18 @@ static void opening(void) {
   EQUAL(read(fd, content, 5), 5, "it is read");
   CHECK(memcmp(content, "hello", 5) == 0, "with what was written");
   close(fd);
+  DOES(nsgate_chroot_create(chroot_, S("file"), 0600, &fd, &error), "it is created again");
+  CHECK((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0 && fcntl(fd, F_GETFL) % 4 == O_RDWR, "to be read and written");
+  close(fd);
+  stat = get_stat(S("file"));
+  CHECK(stat.size == 0 && stat.mode == (S_IFREG | 0640), "it is empty, and as it was");
+  DOES(nsgate_chroot_create(chroot_, S("created"), 0604, &fd, &error), "one that was not there is created");
+  close(fd);
+  EQUAL(get_stat(S("created")).mode, S_IFREG | 0604, "with its mode");
+  DOES(nsgate_chroot_remove(chroot_, S("created"), &error), "it is removed");
+  fd = -1;
+  FAILS(nsgate_chroot_create(chroot_, S("none/file"), 0600, &fd, &error), ENOENT, "nothing is created where no directory is");
+  EQUAL(fd, -1, "no descriptor was written");
   DOES(nsgate_chroot_open_file(chroot_, S("."), O_RDWR | O_TMPFILE, 0600, &fd, &error), "a file without a name");
   close(fd);
 }

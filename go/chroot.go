@@ -44,7 +44,7 @@ type ChrootOptions struct {
 	NoSymFollow  bool // symbolic links aren't followed, ELOOP
 	Slave        bool // mounts that the host makes later below the volume appear in the chroot
 	NotRecursive bool // without the mounts below the volume
-	NoFollow     bool // the volume itself must not be a symbolic link
+	NoFollow     bool // the volume's path must not lead through a symbolic link, ELOOP
 }
 
 func (o *ChrootOptions) flags() (flags uint32) {
@@ -73,24 +73,27 @@ func (o *ChrootOptions) flags() (flags uint32) {
 //
 // The error is a *fs.PathError. ErrFull: the gate's capacity is used up.
 func (g *Gate) OpenChroot(volume string, options *ChrootOptions) (*Chroot, error) {
-	return g.gate.openChroot("chroot", volume, volume, options)
-}
-
-// openChroot opens the chroot of a path of the host; errors and Name call it name.
-func (g *gate) openChroot(op, path, name string, options *ChrootOptions) (*Chroot, error) {
 	if options == nil {
 		options = &ChrootOptions{}
 	}
+	return g.gate.openChroot("chroot", volume, options, &g.operations.opening, func(id *uint64, e *capi.Error) int32 {
+		return capi.ChrootOpen(g.id, volume, options.flags(), id, e)
+	})
+}
+
+// openChroot opens a chroot, of what open says and as one of the share's operations; errors and Name call
+// it name.
+func (g *gate) openChroot(op, name string, options *ChrootOptions, s *share, open func(id *uint64, e *capi.Error) int32) (*Chroot, error) {
 	if g.closing.Load() {
 		return nil, pathError(op, name, &capi.Error{Status: capi.StatusClosed})
 	}
-	if !g.operations.take(&g.operations.opening) {
-		return nil, &fs.PathError{Op: op, Path: name, Err: g.operations.refusal(&g.operations.opening, "that open chroots")}
+	if !g.operations.take(s) {
+		return nil, &fs.PathError{Op: op, Path: name, Err: g.operations.refusal(s)}
 	}
 	inner := &chroot{gate: g, volume: name, options: *options}
 	var e capi.Error
-	status := capi.ChrootOpen(g.id, path, options.flags(), &inner.id, &e)
-	g.operations.give(&g.operations.opening)
+	status := open(&inner.id, &e)
+	g.operations.give(s)
 	if status != capi.StatusOK {
 		return nil, pathError(op, name, &e)
 	}
@@ -174,6 +177,7 @@ func (c *Chroot) BeforeRelease(f func(ctx context.Context) error) error {
 }
 
 // NamespaceID identifies the chroot's mount namespace, which is made if it has none yet.
+// ErrWouldDeadlock: that is so in a Do, and no other thread is left.
 func (c *Chroot) NamespaceID() (NamespaceID, error) {
 	if err := c.begin(); err != nil {
 		return NamespaceID{}, err

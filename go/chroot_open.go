@@ -4,6 +4,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
 	"syscall"
 
 	"github.com/nsgate/nsgate/go/internal/capi"
@@ -83,13 +84,18 @@ func (c *Chroot) WriteFile(name string, data []byte, perm fs.FileMode) error {
 }
 
 // OpenRoot opens a chroot of a directory in the chroot, with what the chroot allows and a place in the
-// release queue of its own. Its Name is the directory's path in the chroot.
+// release queue of its own. Its Name is the directory's path in the chroot. As in an os.Root, symbolic links
+// in name are followed, whatever NoFollow said of the volume's own path.
+//
+// The chroot gets its namespace, if no Do has made it. ErrWouldDeadlock: it is called in a Do, and no other
+// thread is left.
 func (c *Chroot) OpenRoot(name string) (*Chroot, error) {
-	d, err := c.OpenFile(name, openPathDirectory, 0)
-	if err != nil {
-		err.(*fs.PathError).Op = "openroot"
-		return nil, err
-	}
-	defer d.Close()
-	return c.gate.openChroot("openroot", descriptorPath(d), name, &c.options)
+	const op = "openroot"
+	options := c.options
+	options.NoFollow = false
+	inner, err := c.gate.openChroot(op, name, &options, &c.operations, func(id *uint64, e *capi.Error) int32 {
+		return capi.ChrootOpenChroot(c.id, name, options.flags(), id, e)
+	})
+	runtime.KeepAlive(c)
+	return inner, err
 }

@@ -258,20 +258,6 @@ func TestAVolumeIsNotTouchedByItsChroot(t *testing.T) {
 	equal(t, len(get[[]os.DirEntry](t)(os.ReadDir(volume))), 1)
 }
 
-func TestAChrootOfADirectoryInAChroot(t *testing.T) {
-	chroot, _ := openChroot(t, openGate(t), nil)
-	must(t, chroot.MkdirAll("in/side", 0o755))
-	must(t, chroot.WriteFile("secret", nil, 0o600))
-	inner := get[*nsgate.Chroot](t)(chroot.OpenRoot("in"))
-	defer inner.Close()
-	equal(t, inner.Name(), "in")
-	get[fs.FileInfo](t)(inner.Stat("/side"))
-	failsWith(t, second(inner.Stat("../secret")), fs.ErrNotExist)
-	err := second(chroot.OpenRoot("none"))
-	failsWith(t, err, fs.ErrNotExist)
-	failsWith(t, second(chroot.OpenRoot("secret")), syscall.ENOTDIR)
-}
-
 func TestTwoThousandChrootsTakeNoThread(t *testing.T) {
 	gate := openGate(t)
 	volume := t.TempDir()

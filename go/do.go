@@ -21,7 +21,9 @@ import (
 // runs, Do waits for it, whatever ctx says.
 //
 // A panic of f is returned as a *[PanicError], runtime.Goexit (as by t.FailNow) as [ErrGoexit].
-// ErrTainted: f ran, but its thread could not be brought back; the thread is never used again.
+// ErrTainted: f ran, but its thread could not be brought back, or f left it with another user or group for
+// files (setfsuid); the thread is never used again. What else f changes of its thread, such as capabilities,
+// groups or the network namespace, it must put back.
 func (c *Chroot) Do(ctx context.Context, f func() error) error {
 	err := do(ctx, f, func(run *capi.Run) int32 { return capi.ChrootStart(c.id, run) })
 	runtime.KeepAlive(c)

@@ -153,14 +153,18 @@ func (f *fileOperations) give(s *share) {
 // begin lets a file operation begin, which [chroot.end] ends.
 func (c *chroot) begin() error {
 	if !c.gate.operations.take(&c.operations) {
-		return c.gate.operations.refusal(&c.operations, "of the chroot")
+		return c.gate.operations.refusal(&c.operations)
 	}
 	return nil
 }
 
 func (c *chroot) end() { c.gate.operations.give(&c.operations) }
 
-func (f *fileOperations) refusal(s *share, what string) error {
+func (f *fileOperations) refusal(s *share) error {
+	what := "of the chroot"
+	if s == &f.opening {
+		what = "that open chroots"
+	}
 	f.mu.Lock()
 	inShare := s.wanted.Load() - int64(s.waits.Len())
 	f.mu.Unlock()

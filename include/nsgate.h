@@ -812,6 +812,11 @@ typedef struct nsgate_namespace_id {
  * Runs in a namespace or chroot, on a thread of the library, with the inside's root as "/" and as
  * working directory. It must load nothing from there (no name service, no dlopen, no locale) and
  * start no thread: that would stay inside.
+ *
+ * The thread serves others after it. The umask and blocked signals are put back (not SIGPROF); a
+ * thread that is left with another user or group for files (setfsuid(2)) ends, with NSGATE_TAINTED.
+ * Whatever else it changes of its thread (supplementary groups, capabilities, scheduling, network
+ * namespace, seccomp filters) it must put back itself.
  */
 typedef void (*nsgate_run_function)(void *user_data);
 
@@ -886,8 +891,8 @@ nsgate_status nsgate_namespace_identify(nsgate_namespace ns,
  *
  * Ownership: user_data is borrowed.
  * Threads: any, also from inside a run function.
- * Errors: NSGATE_CLOSED; NSGATE_TAINTED when the function ran but its thread could not come home (it
- * has ended, and nothing is lost but that); NSGATE_WOULD_DEADLOCK from inside a run function when no
+ * Errors: NSGATE_CLOSED; NSGATE_TAINTED when the function ran but its thread could not come home or
+ * is not as it was (it has ended, and nothing is lost but that); NSGATE_WOULD_DEADLOCK from inside a run function when no
  * thread is left; NSGATE_OS, with nothing run.
  */
 nsgate_status nsgate_namespace_run(nsgate_namespace ns,
@@ -986,7 +991,10 @@ nsgate_status nsgate_entered_restore(nsgate_entered entered,
 #define NSGATE_CHROOT_SLAVE 32
 /** Leave out what is mounted below the volume. */
 #define NSGATE_CHROOT_NOT_RECURSIVE 64
-/** Refuse a volume whose path ends in a symbolic link, which is followed otherwise. */
+/**
+ * Refuse a path that leads through a symbolic link, at its end or before (ELOOP); links are followed
+ * otherwise.
+ */
 #define NSGATE_CHROOT_NOFOLLOW 128
 
 /** What a chroot is opened with. */
@@ -1014,6 +1022,25 @@ nsgate_status nsgate_chroot_open(nsgate_gate gate,
                                  nsgate_error *error);
 
 /**
+ * Opens a chroot of a directory in a chroot, with a place in the release queue of its own.
+ *
+ * It stays when the outer one is released. What the outer one's mounts refuse it refuses too,
+ * whatever its flags say. The path is looked up as by a file operation; the outer chroot's namespace is
+ * made if it has none yet.
+ *
+ * Ownership: options is borrowed and may be NULL for the defaults. The handle is ended by
+ * nsgate_chroot_free.
+ * Threads: any, also from inside a run function, of another chroot too.
+ * Errors: NSGATE_OS, with ENOTDIR when the path leads to no directory; NSGATE_FULL; NSGATE_CLOSED;
+ * NSGATE_WOULD_DEADLOCK from inside a run function when no thread is left; as nsgate_chroot_open.
+ */
+nsgate_status nsgate_chroot_open_chroot(nsgate_chroot chroot,
+                                        nsgate_string path,
+                                        const struct nsgate_chroot_options *options,
+                                        nsgate_chroot *out,
+                                        nsgate_error *error);
+
+/**
  * Runs a function inside the chroot, on a thread of the library, and waits for it.
  *
  * The first one makes the chroot's namespace. Several run at once, as far as
@@ -1021,8 +1048,8 @@ nsgate_status nsgate_chroot_open(nsgate_gate gate,
  *
  * Ownership: user_data is borrowed.
  * Threads: any, also from inside a run function.
- * Errors: NSGATE_CLOSED; NSGATE_TAINTED when the function ran but its thread could not come home (it
- * has ended, and nothing is lost but that); NSGATE_WOULD_DEADLOCK from inside a run function when no
+ * Errors: NSGATE_CLOSED; NSGATE_TAINTED when the function ran but its thread could not come home or
+ * is not as it was (it has ended, and nothing is lost but that); NSGATE_WOULD_DEADLOCK from inside a run function when no
  * thread is left; NSGATE_OS, with nothing run.
  */
 nsgate_status nsgate_chroot_run(nsgate_chroot chroot,
@@ -1048,7 +1075,8 @@ nsgate_status nsgate_chroot_start(nsgate_chroot chroot,
 /**
  * Tells in which mount namespace functions run; makes it if there is none yet.
  *
- * Errors: NSGATE_CLOSED; NSGATE_OS.
+ * Errors: NSGATE_CLOSED; NSGATE_OS; where it has to be made also NSGATE_TAINTED and, from inside a run
+ * function when no thread is left, NSGATE_WOULD_DEADLOCK.
  */
 nsgate_status nsgate_chroot_identify(nsgate_chroot chroot,
                                      nsgate_namespace_id *out,
@@ -1083,11 +1111,12 @@ nsgate_status nsgate_chroot_release(nsgate_chroot chroot, uint64_t *ticket, nsga
 nsgate_status nsgate_chroot_ticket(nsgate_chroot chroot, uint64_t *out, nsgate_error *error);
 
 /**
- * Takes a release back that no worker has begun: the chroot is open again.
+ * Takes a release back that no worker has begun: the chroot is open again, and attached to no sandbox.
  *
  * Errors: NSGATE_INVALID_STATE once it has begun, or when nothing was released.
  */
-nsgate_status nsgate_chroot_cancel_release(nsgate_chroot chroot, nsgate_error *error);
+nsgate_status nsgate_chroot_cancel_release(nsgate_chroot chroot,
+                                           nsgate_error *error);
 
 /** Tells whether the chroot was released: 1, otherwise 0. */
 nsgate_status nsgate_chroot_is_closed(nsgate_chroot chroot, uint32_t *out, nsgate_error *error);
@@ -1128,6 +1157,18 @@ nsgate_status nsgate_chroot_open_file(nsgate_chroot chroot,
                                       uint32_t mode,
                                       int *fd,
                                       nsgate_error *error);
+
+/**
+ * Creates a file or empties the one that is there, and opens it to read and write, as open(2) with
+ * O_RDWR | O_CREAT | O_TRUNC. mode is less the umask.
+ *
+ * Ownership: fd is the caller's.
+ */
+nsgate_status nsgate_chroot_create(nsgate_chroot chroot,
+                                   nsgate_string path,
+                                   uint32_t mode,
+                                   int *fd,
+                                   nsgate_error *error);
 
 /** Makes a directory, as mkdir(2). mode is less the umask. */
 nsgate_status nsgate_chroot_mkdir(nsgate_chroot chroot,

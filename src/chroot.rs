@@ -17,32 +17,29 @@ mod remove;
 mod remove_all;
 mod rename;
 mod root;
+mod source;
 mod stat;
 mod target;
 mod temp_file;
 
-use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use namespace::{go_inside, set_attributes};
+use namespace::go_inside;
 pub use open::OpenOptions;
 pub use options::{ChrootOptions, Propagation};
 pub use read_dir::{DirEntry, ReadDir};
-use release::{OpenChroot, Tree};
+use release::OpenChroot;
 pub use rename::RenameOptions;
 pub use stat::{FileKind, FileStat, FileSystemStat, FileTime};
 
 use crate::error::{Error, Result, Status};
 use crate::gate::Gate;
-use crate::kernel::mount;
 use crate::kernel::namespace::NamespaceId;
 use crate::kernel::namespace::identify;
-use crate::kernel::served;
 use crate::releasable::{Releasable, Running};
-use crate::release::{BeforeRelease, Hook, Kind, MountProof, Ticket, queue_taken_along};
+use crate::release::{BeforeRelease, Hook, Ticket, queue_taken_along};
 use crate::rundown::Rundown;
 use crate::subscriber::waits;
 use crate::trace;
@@ -87,88 +84,7 @@ impl AsFd for OpenChroot {
 }
 
 impl Chroot {
-    /// Opens a private view of the directory `volume`: one detached copy of its mounts, with the
-    /// attributes of the options. The volume is not written to, nor are its times changed.
-    ///
-    /// FULL when the queue has no place for its release; ENOTDIR when the volume is no directory.
-    /// The file system is asked for its type: one whose server is silent holds the caller here.
-    /// Before Linux 5.12 its namespace is made here, on a namespace thread. There one of the mounts to
-    /// be taken along that lies beneath another is UNSUPPORTED, and WOULD_DEADLOCK comes as from a run.
-    pub fn open(gate: &Gate, volume: &Path, options: &ChrootOptions) -> Result<Chroot> {
-        let path = CString::new(volume.as_os_str().as_bytes()).map_err(|_| {
-            Error::new(
-                Status::InvalidArgument,
-                "the volume's path has a NUL inside",
-            )
-        })?;
-        if path.is_empty() {
-            return Err(Error::new(
-                Status::InvalidArgument,
-                "the volume's path is empty",
-            ));
-        }
-        Chroot::open_tree(gate, nix::fcntl::AT_FDCWD, &path, volume, options)
-    }
-
-    /// The same for a directory that is open already; the descriptor stays the caller's.
-    pub fn open_directory(
-        gate: &Gate,
-        directory: BorrowedFd<'_>,
-        options: &ChrootOptions,
-    ) -> Result<Chroot> {
-        let label = format!("fd {}", directory.as_raw_fd());
-        Chroot::open_tree(gate, directory, c"", Path::new(&label), options)
-    }
-
-    fn open_tree(
-        gate: &Gate,
-        directory: BorrowedFd<'_>,
-        path: &std::ffi::CStr,
-        volume: &Path,
-        options: &ChrootOptions,
-    ) -> Result<Chroot> {
-        trace::open(volume, options, |trace| {
-            Chroot::open_traced(gate, directory, path, volume, options, trace)
-        })
-    }
-
-    fn open_traced(
-        gate: &Gate,
-        directory: BorrowedFd<'_>,
-        path: &std::ffi::CStr,
-        volume: &Path,
-        options: &ChrootOptions,
-        trace: &trace::Open,
-    ) -> Result<Chroot> {
-        let reservation = gate
-            .releases()
-            .reserve(Kind::Chroot, &volume.to_string_lossy())?;
-        let in_context =
-            |error: Error| error.with_context(format_args!("chroot {}", volume.display()));
-        let descriptor = mount::clone_tree(directory, path, options.recursive, options.nofollow)
-            .map_err(in_context)?;
-        mount::require_directory(descriptor.as_fd()).map_err(in_context)?;
-        let namespace = set_attributes(gate, &descriptor, options).map_err(in_context)?;
-        let proof = match served::is_served(descriptor.as_fd()).map_err(in_context)? {
-            // To be marked, a mount asks its file system for permission: the release would hang.
-            true => MountProof::none(),
-            false => gate.releases().mount_proof(),
-        };
-        let tree = Tree::new(descriptor, namespace, proof);
-        let ticket = reservation.ticket();
-        trace.reserved(ticket);
-        Ok(Chroot(Arc::new_cyclic(|chroot| {
-            let open = OpenChroot::new(tree, reservation, chroot.clone());
-            Inner {
-                gate: gate.clone(),
-                volume: volume.to_owned(),
-                releasable: Releasable::new(gate.releases(), ticket, open),
-                making: Mutex::new(()),
-            }
-        })))
-    }
-
-    /// The path that the chroot was opened with.
+    /// The path that the chroot was opened with: of the host, or in the chroot that it is a part of.
     pub fn volume(&self) -> &Path {
         &self.0.volume
     }
@@ -187,8 +103,9 @@ impl Chroot {
     /// for it. The first run makes the chroot's namespace.
     ///
     /// A panic of the job comes back as PANIC; TAINTED says that the job ran but its thread could
-    /// not come home and ended. The job should load nothing from the volume (no name service, no
-    /// dlopen, no locale), and make no threads: they would stay inside, and taint.
+    /// not come home, or was left with another user or group for files, and ended. The job should load
+    /// nothing from the volume (no name service, no dlopen, no locale), make no threads (they would stay
+    /// inside, and taint), and put back what it changes of its thread but for umask and signal mask.
     /// WOULD_DEADLOCK from inside a job when no other thread is left for it.
     pub fn run<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R> {
         let open = self.0.releasable.begin()?;
@@ -218,7 +135,7 @@ impl Chroot {
     }
 
     /// Which mount namespace jobs of this chroot run in; makes it if there is none yet, as a run
-    /// does.
+    /// does, and with its errors.
     pub fn namespace_id(&self) -> Result<NamespaceId> {
         let open = self.0.releasable.begin()?;
         if let Some(namespace) = open.tree.namespace.get() {
@@ -249,8 +166,8 @@ impl Chroot {
         self.0.releasable.is_closed()
     }
 
-    /// Takes a release back that no worker has begun: the chroot is open again. INVALID_STATE once
-    /// it has begun, or where nothing was released.
+    /// Takes a release back that no worker has begun: the chroot is open again, and attached to no
+    /// sandbox. INVALID_STATE once it has begun, or where nothing was released.
     pub fn cancel_release(&self) -> Result<()> {
         if !self.is_closed() {
             return Err(Error::new(

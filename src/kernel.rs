@@ -3,6 +3,7 @@
 pub(crate) mod close;
 pub(crate) mod descriptor;
 pub(crate) mod empty_namespace;
+pub(crate) mod entries;
 pub(crate) mod event_fd;
 pub(crate) mod features;
 pub(crate) mod file;
@@ -16,5 +17,6 @@ pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod remount;
 pub(crate) mod served;
+pub(crate) mod signals;
 pub(crate) mod syscall;
 pub(crate) mod unmount;

@@ -179,7 +179,9 @@ impl MountNamespace {
     /// and waits for it.
     ///
     /// A panic of the job comes back as PANIC; TAINTED says that the job ran but its thread could
-    /// not come home and ended. Threads made by the job stay in the namespace, and taint.
+    /// not come home, or was left with another user or group for files, and ended. Threads made by the
+    /// job stay in the namespace, and taint. What else it changes of its thread, but for umask and
+    /// signal mask, is the job's to put back.
     /// WOULD_DEADLOCK from inside a job when no other thread is left for it.
     pub fn run<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R> {
         let open = self.0.releasable.begin()?;

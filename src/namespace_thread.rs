@@ -4,10 +4,12 @@
 //! threads anywhere but into the namespace of the job at hand (rules 2 and 3 of the design).
 
 mod asking;
+mod serving;
+mod teller;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -15,12 +17,12 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 
 use crate::error::{Error, Result, Status};
-use crate::gate::supervisor::Supervisor;
-use crate::kernel::{namespace, process};
-use crate::panic::caught;
+use crate::gate::supervisor::{Body, Supervisor};
 use crate::spin::Lookout;
 use crate::sync::lock;
 use crate::trace;
+use serving::serve;
+use teller::{LazyTeller, Teller};
 
 /// One visit: what to do, where, and whom to tell.
 pub(crate) struct Visit {
@@ -39,7 +41,11 @@ pub(crate) enum Done {
     /// A caller that waits, which takes no time.
     Waiter(Sender<Result<()>>),
     /// The host's own code, which may dawdle or panic.
-    Callback(Box<dyn FnOnce(Result<()>) + Send>),
+    Callback {
+        callback: Box<dyn FnOnce(Result<()>) + Send>,
+        /// For where the thread at hand is not outside.
+        teller: Teller,
+    },
 }
 
 impl Done {
@@ -47,7 +53,21 @@ impl Done {
         match self {
             // It has not gone away: it waits until it has this.
             Done::Waiter(waiter) => drop(waiter.send(outcome)),
-            Done::Callback(callback) => callback(outcome),
+            Done::Callback { callback, .. } => callback(outcome),
+        }
+    }
+
+    /// The same by a thread that is outside, wherever the calling one is. `first` is done before.
+    fn tell_outside(self, first: Body, outcome: Result<()>) {
+        match self {
+            Done::Waiter(_) => {
+                first();
+                self.tell(outcome);
+            }
+            Done::Callback { callback, teller } => teller.tell(Box::new(move || {
+                first();
+                callback(outcome);
+            })),
         }
     }
 }
@@ -65,6 +85,7 @@ struct Pool {
     idle_timeout: Duration,
     state: Mutex<State>,
     wake: Condvar,
+    teller: LazyTeller,
     /// The last visit's number, for threads that look without the lock.
     arrived: AtomicU64,
     /// For visits, by the threads; for the ends of visits, by their callers.
@@ -114,6 +135,7 @@ impl NamespaceThreads {
             idle_timeout,
             state: Mutex::default(),
             wake: Condvar::new(),
+            teller: LazyTeller::default(),
             arrived: AtomicU64::new(0),
             for_visits: Lookout::new(),
             for_ends: Lookout::new(),
@@ -122,8 +144,8 @@ impl NamespaceThreads {
 
     /// Queues the visit; first come, first served. Where this fails nothing is called.
     ///
-    /// A job that visits again waits for another thread while it holds its own: when there is none
-    /// for it, the answer is WOULD_DEADLOCK.
+    /// A job that visits again and waits holds its own thread meanwhile: when there is no other for it,
+    /// the answer is WOULD_DEADLOCK.
     pub(crate) fn visit(&self, visit: Visit) -> Result<()> {
         let pool = &self.0;
         let mut state = lock(&pool.state);
@@ -132,7 +154,7 @@ impl NamespaceThreads {
         }
         let may_grow = state.threads < pool.limit;
         // Also for a job of another gate, whose own thread may be what the jobs here wait for.
-        let is_nested = !INSIDE.get().is_null();
+        let is_nested = !INSIDE.get().is_null() && matches!(visit.done, Done::Waiter(_));
         let has_idle = (state.idle + state.telling) as usize > state.queue.len();
         if is_nested && !has_idle && !may_grow {
             return Err(Error::new(
@@ -193,9 +215,11 @@ impl NamespaceThreads {
 }
 
 fn refuse(visit: Visit, error: Error) {
+    let Visit {
+        enter, job, done, ..
+    } = visit;
     // Both may borrow from a caller that goes on once `done` was called.
-    drop((visit.enter, visit.job));
-    visit.done.tell(Err(error));
+    done.tell_outside(Box::new(move || drop((enter, job))), Err(error));
 }
 
 /// Makes the thread that the caller has counted. Where none can be made and none exists, whoever
@@ -255,107 +279,6 @@ impl State {
     }
 }
 
-fn serve(pool: &Arc<Pool>) {
-    INSIDE.set(Arc::as_ptr(pool));
-    trace::went_abroad();
-    let arrived = process::unshare_fs().and_then(|()| namespace::set(pool.home.as_fd()));
-    if let Err(error) = arrived {
-        retire(pool, &error.with_context("a new namespace thread"), true);
-        return;
-    }
-    let umask = process::set_umask(0o077);
-    let mut is_telling = false;
-    while let Some(visit) = next(pool, is_telling) {
-        let Visit {
-            enter,
-            job,
-            done,
-            trace,
-        } = visit;
-        // What the job before this one left is nothing to this one.
-        process::set_umask(umask);
-        trace.begins();
-        let mut outcome = enter();
-        match &outcome {
-            Ok(()) => {
-                trace.is_inside();
-                outcome = caught(job).map_err(|error| error.with_context("the job"));
-                trace.ends();
-            }
-            Err(_) => drop(job),
-        }
-        if let Err(error) = namespace::set(pool.home.as_fd()) {
-            replace(pool);
-            let tainted = error
-                .with_status(Status::Tainted)
-                .with_context("the thread could not come home and ends");
-            // `done` promises a thread that is outside; this one never will be again.
-            pool.supervisor
-                .run(Box::new(move || done.tell(Err(tainted))));
-            return;
-        }
-        is_telling = matches!(done, Done::Waiter(_));
-        if is_telling {
-            lock(&pool.state).telling += 1;
-        }
-        // The thread outlives a panic in the host's callback, which the panic hook has reported.
-        let _ = caught(|| done.tell(outcome));
-    }
-}
-
-/// The next visit; None when the thread should end. `was_telling`: it is counted as one that tells.
-fn next(pool: &Pool, was_telling: bool) -> Option<Visit> {
-    let mut state = lock(&pool.state);
-    state.telling -= u32::from(was_telling);
-    let mut is_awake = true;
-    loop {
-        if let Some(queued) = state.queue.pop_front() {
-            return Some(queued.visit);
-        }
-        if state.closed {
-            state.threads -= 1;
-            return None;
-        }
-        state.idle += 1;
-        if is_awake {
-            state.awake += 1;
-            let seen = state.last_number;
-            drop(state);
-            let has_arrived = || pool.arrived.load(Ordering::Relaxed) != seen;
-            is_awake = pool.for_visits.until(has_arrived);
-            state = lock(&pool.state);
-            state.awake -= 1;
-            state.idle -= 1;
-            continue;
-        }
-        let (guard, timeout) = pool
-            .wake
-            .wait_timeout(state, pool.idle_timeout)
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        state = guard;
-        state.idle -= 1;
-        if timeout.timed_out() && state.queue.is_empty() {
-            state.threads -= 1;
-            return None;
-        }
-    }
-}
-
-/// A tainted thread ends; where visits wait, another takes its place.
-fn replace(pool: &Arc<Pool>) {
-    let needed = {
-        let mut state = lock(&pool.state);
-        let needed = !state.queue.is_empty();
-        // Its place goes to the new thread at once, or back to the pool.
-        state.threads -= u32::from(!needed);
-        needed
-    };
-    if needed {
-        // Where none can be made, the visits have been told or are left to the other threads.
-        let _ = grow(pool);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -364,7 +287,7 @@ mod tests {
         Visit {
             enter: Box::new(|| Ok(())),
             job: Box::new(|| ()),
-            done: Done::Callback(Box::new(|_| ())),
+            done: Done::Waiter(crossbeam_channel::bounded(1).0),
             trace: trace::Visit::default(),
         }
     }

@@ -58,7 +58,7 @@ pub use outcome::{Event, Kind, Outcome, Proof, Ticket};
 pub(crate) use proof::MountProof;
 pub use report::{FailedRelease, ReleaseState, Report, ReportItem, StuckRelease};
 pub(crate) use reservation::Reservation;
-pub(crate) use resource::{BeforeRelease, Hook, Lane, Resource};
+pub(crate) use resource::{BeforeRelease, Hook, Lane, OnEnd, Resource};
 pub use retry::RetryOptions;
 pub use stats::{Histogram, Stats};
 pub(crate) use threads::queue_taken_along;
@@ -212,8 +212,10 @@ impl ReleaseQueue {
             .shared
             .with(|state| state.cancel(ticket, Instant::now()))?;
         let mut attachments = cancelled.attachments;
-        // It was for this release; whoever has the thing again may give it another.
         let hook = attachments.hook.take();
+        if let Some(hook) = &hook {
+            hook.taken_back();
+        }
         let reclaim = attachments.reclaim.take();
         let reservation =
             Reservation::new(self.clone(), cancelled.index, cancelled.ticket, attachments);

@@ -19,6 +19,7 @@ use crate::subscriber::{SubscriberList, SubscriberStats, Subscription, waits};
 use crate::sync::{Condvar, Mutex, lock};
 
 mod attachment;
+mod delivery;
 mod index;
 mod life;
 mod observer;
@@ -288,7 +289,8 @@ impl<T: Send + Sync + 'static> SandboxMap<T> {
 
     /// Closes the map: no life is registered or changed any more (CLOSED), all leave the map, what is
     /// attached to them is handed to the release queue, and the subscribers are ended, without being
-    /// told. Waits for nothing. A second call does nothing.
+    /// told. Waits for nothing: for a callback that is still running there is
+    /// [`wait_idle`](SandboxMap::wait_idle). A second call does nothing.
     pub fn close(&self) {
         self.shared.close();
     }
@@ -309,7 +311,11 @@ impl<T: Send + Sync + 'static> Shared<T> {
 
     fn wait_idle(&self, deadline: Option<Instant>) -> Result<()> {
         let mut idle = lock(&self.idle);
-        while !self.read_index().is_empty() {
+        loop {
+            let busy = self.read_index().busy_count();
+            if busy == 0 {
+                return Ok(());
+            }
             let Some(deadline) = deadline else {
                 idle = self
                     .became_idle
@@ -319,7 +325,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
             };
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let message = format!("{} lives are in the map", self.read_index().lives().count());
+                let message = format!("{busy} lives are in the map, or an event of theirs is told");
                 return Err(Error::new(Status::TimedOut, message));
             }
             idle = self
@@ -328,7 +334,6 @@ impl<T: Send + Sync + 'static> Shared<T> {
                 .unwrap_or_else(|poisoned| poisoned.into_inner())
                 .0;
         }
-        Ok(())
     }
 
     /// Wakes those who wait for an empty map; called under no other lock.
@@ -343,7 +348,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
         // Before anything can come to its end: nobody is told of what the closing does.
         self.subscribers.close();
         for sandbox in left.lives() {
-            sandbox.abandon();
+            sandbox.hand_over_all();
         }
         self.announce_idle();
     }

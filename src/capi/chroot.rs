@@ -37,7 +37,8 @@ pub const NSGATE_CHROOT_NOSYMFOLLOW: u32 = 16;
 pub const NSGATE_CHROOT_SLAVE: u32 = 32;
 /// Leave out what is mounted below the volume.
 pub const NSGATE_CHROOT_NOT_RECURSIVE: u32 = 64;
-/// Refuse a volume whose path ends in a symbolic link, which is followed otherwise.
+/// Refuse a path that leads through a symbolic link, at its end or before (ELOOP); links are followed
+/// otherwise.
 pub const NSGATE_CHROOT_NOFOLLOW: u32 = 128;
 
 /// What a chroot is opened with.
@@ -71,6 +72,16 @@ fn options(from: &nsgate_chroot_options) -> Result<ChrootOptions> {
     })
 }
 
+/// # Safety
+/// `from` is NULL or can be read as its first field says.
+unsafe fn read_options(from: *const nsgate_chroot_options) -> Result<ChrootOptions> {
+    if from.is_null() {
+        return Ok(ChrootOptions::default());
+    }
+    // SAFETY: the caller's promise.
+    options(&unsafe { structs::read(from) }?)
+}
+
 /// Opens a chroot of a directory.
 ///
 /// Ownership: options is borrowed and may be NULL for the defaults. The handle is ended by
@@ -90,13 +101,38 @@ pub unsafe extern "C" fn nsgate_chroot_open(
     entry!(error, {
         let out = Out::new(out)?;
         let volume = path(volume)?;
-        let options = if options.is_null() {
-            ChrootOptions::default()
-        } else {
-            self::options(&structs::read(options)?)?
-        };
+        let options = read_options(options)?;
         let chroot = Chroot::open(&*gate.get()?, volume, &options)?;
         out.write(nsgate_chroot::make(chroot)?);
+        Ok(())
+    })
+}
+
+/// Opens a chroot of a directory in a chroot, with a place in the release queue of its own.
+///
+/// It stays when the outer one is released. What the outer one's mounts refuse it refuses too,
+/// whatever its flags say. The path is looked up as by a file operation; the outer chroot's namespace is
+/// made if it has none yet.
+///
+/// Ownership: options is borrowed and may be NULL for the defaults. The handle is ended by
+/// nsgate_chroot_free.
+/// Threads: any, also from inside a run function, of another chroot too.
+/// Errors: NSGATE_OS, with ENOTDIR when the path leads to no directory; NSGATE_FULL; NSGATE_CLOSED;
+/// NSGATE_WOULD_DEADLOCK from inside a run function when no thread is left; as nsgate_chroot_open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsgate_chroot_open_chroot(
+    chroot: nsgate_chroot,
+    path: nsgate_string,
+    options: *const nsgate_chroot_options,
+    out: *mut nsgate_chroot,
+    error: *mut nsgate_error,
+) -> nsgate_status {
+    entry!(error, {
+        let out = Out::new(out)?;
+        let path = self::path(path)?;
+        let options = read_options(options)?;
+        let inner = chroot.get()?.open_chroot(path, &options)?;
+        out.write(nsgate_chroot::make(inner)?);
         Ok(())
     })
 }
@@ -108,8 +144,8 @@ pub unsafe extern "C" fn nsgate_chroot_open(
 ///
 /// Ownership: user_data is borrowed.
 /// Threads: any, also from inside a run function.
-/// Errors: NSGATE_CLOSED; NSGATE_TAINTED when the function ran but its thread could not come home (it
-/// has ended, and nothing is lost but that); NSGATE_WOULD_DEADLOCK from inside a run function when no
+/// Errors: NSGATE_CLOSED; NSGATE_TAINTED when the function ran but its thread could not come home or
+/// is not as it was (it has ended, and nothing is lost but that); NSGATE_WOULD_DEADLOCK from inside a run function when no
 /// thread is left; NSGATE_OS, with nothing run.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_chroot_run(
@@ -148,7 +184,8 @@ pub unsafe extern "C" fn nsgate_chroot_start(
 
 /// Tells in which mount namespace functions run; makes it if there is none yet.
 ///
-/// Errors: NSGATE_CLOSED; NSGATE_OS.
+/// Errors: NSGATE_CLOSED; NSGATE_OS; where it has to be made also NSGATE_TAINTED and, from inside a run
+/// function when no thread is left, NSGATE_WOULD_DEADLOCK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_chroot_identify(
     chroot: nsgate_chroot,
@@ -218,7 +255,7 @@ pub unsafe extern "C" fn nsgate_chroot_ticket(
     })
 }
 
-/// Takes a release back that no worker has begun: the chroot is open again.
+/// Takes a release back that no worker has begun: the chroot is open again, and attached to no sandbox.
 ///
 /// Errors: NSGATE_INVALID_STATE once it has begun, or when nothing was released.
 #[unsafe(no_mangle)]

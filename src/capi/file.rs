@@ -48,6 +48,27 @@ pub unsafe extern "C" fn nsgate_chroot_open_file(
     })
 }
 
+/// Creates a file or empties the one that is there, and opens it to read and write, as open(2) with
+/// O_RDWR | O_CREAT | O_TRUNC. mode is less the umask.
+///
+/// Ownership: fd is the caller's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsgate_chroot_create(
+    chroot: nsgate_chroot,
+    path: nsgate_string,
+    mode: u32,
+    fd: *mut c_int,
+    error: *mut nsgate_error,
+) -> nsgate_status {
+    entry!(error, {
+        let out = Out::new(fd)?;
+        let path = self::path(path)?;
+        let created = chroot.get()?.create(path, mode)?;
+        out.write(created.into_raw_fd());
+        Ok(())
+    })
+}
+
 /// Makes a directory, as mkdir(2). mode is less the umask.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_chroot_mkdir(

@@ -39,6 +39,11 @@ impl From<NamespaceId> for nsgate_namespace_id {
 /// Runs in a namespace or chroot, on a thread of the library, with the inside's root as "/" and as
 /// working directory. It must load nothing from there (no name service, no dlopen, no locale) and
 /// start no thread: that would stay inside.
+///
+/// The thread serves others after it. The umask and blocked signals are put back (not SIGPROF); a
+/// thread that is left with another user or group for files (setfsuid(2)) ends, with NSGATE_TAINTED.
+/// Whatever else it changes of its thread (supplementary groups, capabilities, scheduling, network
+/// namespace, seccomp filters) it must put back itself.
 pub type nsgate_run_function = Option<extern "C" fn(user_data: *mut c_void)>;
 
 /// Is told how a started function ended, on a thread that is outside. error is NULL when status is
@@ -186,8 +191,8 @@ pub unsafe extern "C" fn nsgate_namespace_identify(
 ///
 /// Ownership: user_data is borrowed.
 /// Threads: any, also from inside a run function.
-/// Errors: NSGATE_CLOSED; NSGATE_TAINTED when the function ran but its thread could not come home (it
-/// has ended, and nothing is lost but that); NSGATE_WOULD_DEADLOCK from inside a run function when no
+/// Errors: NSGATE_CLOSED; NSGATE_TAINTED when the function ran but its thread could not come home or
+/// is not as it was (it has ended, and nothing is lost but that); NSGATE_WOULD_DEADLOCK from inside a run function when no
 /// thread is left; NSGATE_OS, with nothing run.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_namespace_run(

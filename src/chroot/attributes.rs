@@ -53,9 +53,10 @@ impl Root<'_> {
             libc::S_IFDIR => return Err(failed(self.as_fd(), bytes, "truncate", libc::EISDIR)),
             _ => return Err(failed(self.as_fd(), bytes, "truncate", libc::EINVAL)),
         }
-        let flags = libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
         let magic = MagicLink::new(fd.as_fd());
-        match self.proc().open_at(magic.as_c_str(), flags) {
+        // Without O_NONBLOCK: like truncate(2) it waits until another process gives its lease up, where
+        // it would be EAGAIN.
+        match self.proc().open_at(magic.as_c_str(), libc::O_WRONLY) {
             Ok(writable) => descriptor::ftruncate(writable.as_fd(), length),
             // truncate(2) looks at the mount first, open(2) at the file.
             Err(_) if is_read_only(fd.as_fd()) => {

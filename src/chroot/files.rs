@@ -89,8 +89,9 @@ impl Chroot {
         self.root(&tree).remove(path.as_ref())
     }
 
-    /// Removes whatever is at the path, a directory with all that is in it, mounts included. A
-    /// symbolic link is removed, not followed, also with slashes behind it.
+    /// Removes whatever is at the path, a directory with all that is in it. A symbolic link is removed,
+    /// not followed, also with slashes behind it. What is mounted in there loses its content; the mount
+    /// itself stays, and is EBUSY.
     ///
     /// Nothing there, or what vanishes meanwhile, is no error. What can't be removed stays, the rest
     /// goes, and the first error is returned. The root is EBUSY, a path that ends in "." EINVAL, in
@@ -164,7 +165,8 @@ impl Chroot {
             .set_times(path.as_ref(), access, modification, follow)
     }
 
-    /// Cuts a regular file to `length` bytes or extends it with zeros (truncate(2)).
+    /// Cuts a regular file to `length` bytes or extends it with zeros (truncate(2)). Waits while another
+    /// process gives up a lease of the file (fcntl(2), F_SETLEASE).
     pub fn truncate(&self, path: impl AsRef<Path>, length: i64) -> Result<()> {
         let tree = self.tree()?;
         self.root(&tree).truncate(path.as_ref(), length)

@@ -50,7 +50,8 @@ pub struct ChrootOptions {
     pub propagation: Propagation,
     /// Take the mounts below the volume along. On by default.
     pub recursive: bool,
-    /// Refuse a volume whose path ends in a symbolic link; otherwise the link is followed.
+    /// Refuse a path that leads through a symbolic link, at its end or before (ELOOP); otherwise links
+    /// are followed.
     pub nofollow: bool,
 }
 

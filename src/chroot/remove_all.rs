@@ -10,11 +10,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::read_dir::Entries;
 use super::root::Root;
-use super::stat::FileKind;
 use super::target::Target;
 use crate::error::{Error, Result, Status};
+use crate::kernel::entries::{self, Entries, getdents64};
 use crate::kernel::file::{Unlink, unlinkat};
 use crate::kernel::path::{PATH_MAX, open_beneath, with_c_path};
 
@@ -85,7 +84,8 @@ struct Removal<'a> {
     levels: Vec<Level>,
     /// Levels below this number are closed.
     first_open: usize,
-    entries: Entries,
+    /// For reading one directory after the other.
+    buffer: Vec<u8>,
     error: Option<Error>,
 }
 
@@ -95,7 +95,7 @@ impl<'a> Removal<'a> {
             base,
             levels: Vec::new(),
             first_open: 0,
-            entries: Entries::new(),
+            buffer: entries::buffer(),
             error: None,
         }
     }
@@ -167,9 +167,8 @@ impl<'a> Removal<'a> {
             return;
         };
         level.passes += 1;
-        self.entries.restart();
         let swept = match &level.fd {
-            Some(fd) => sweep(fd.as_fd(), &mut self.entries, &mut level.directories),
+            Some(fd) => sweep(fd.as_fd(), &mut self.buffer, &mut level.directories),
             None => Ok(()),
         };
         // They are taken from the end: in the order in which the file system lists them.
@@ -284,25 +283,32 @@ fn is_filled(error: &Error) -> bool {
 }
 
 /// Removes every entry that is no directory; goes on after an error and returns the first.
+// A function of its own: the loop has the registers for itself.
+#[inline(never)]
 fn sweep(
     directory: BorrowedFd<'_>,
-    entries: &mut Entries,
+    buffer: &mut Vec<u8>,
     directories: &mut Vec<CString>,
 ) -> Result<()> {
     let mut first = Ok(());
-    while let Some(entry) = entries.next(directory)? {
-        if entry.kind == FileKind::Directory {
-            directories.push(entry.name.to_owned());
-            continue;
+    loop {
+        getdents64(directory, buffer)?;
+        if buffer.is_empty() {
+            return first;
         }
-        match unlinkat(directory, entry.name, Unlink::File) {
-            Ok(()) => {}
-            Err(error) if is_gone(&error) => {}
-            Err(error) if error.os_error() == Some(libc::EISDIR) => {
-                directories.push(entry.name.to_owned());
+        for entry in Entries::of(buffer) {
+            if entry.kind() == libc::DT_DIR {
+                directories.push(entry.name().to_owned());
+                continue;
             }
-            Err(error) => first = first.and(Err(error)),
+            match entry.unlink(directory) {
+                Ok(()) => {}
+                Err(error) if is_gone(&error) => {}
+                Err(error) if error.os_error() == Some(libc::EISDIR) => {
+                    directories.push(entry.name().to_owned());
+                }
+                Err(error) => first = first.and(Err(error)),
+            }
         }
     }
-    first
 }

@@ -3,29 +3,22 @@
 //! A thread inherits namespace, root and working directory from its creator, so none may be made by
 //! a thread of the host, which could stand anywhere at that moment (rule 4 of the design).
 
-use std::cell::Cell;
 use std::os::fd::AsFd;
 use std::sync::mpsc;
 use std::thread;
 
 use crate::error::{Error, Result, Status};
 use crate::kernel::process::{self, ProcRoot};
-use crate::panic::caught;
+use crate::kernel::signals;
 
 /// What a library thread does.
 pub(crate) type Body = Box<dyn FnOnce() + Send>;
 
-enum Request {
-    Spawn {
-        name: &'static str,
-        body: Body,
-        reply: mpsc::SyncSender<Result<()>>,
-    },
-    Run(Body),
-}
-
-thread_local! {
-    static IS_SUPERVISOR: Cell<bool> = const { Cell::new(false) };
+/// The supervisor makes a thread for it. It runs nothing itself: who asks for a thread waits for it.
+struct Request {
+    name: &'static str,
+    body: Body,
+    reply: mpsc::SyncSender<Result<()>>,
 }
 
 /// A handle to the supervisor thread, which ends when the last handle is dropped.
@@ -70,33 +63,19 @@ impl Supervisor {
 
     /// Starts a thread whose signals are blocked. `name` has 15 bytes at most.
     pub(crate) fn spawn(&self, name: &'static str, body: Body) -> Result<()> {
-        if IS_SUPERVISOR.get() {
-            return spawn(name, body);
-        }
         let (reply, answer) = mpsc::sync_channel(1);
         let gone = || Error::closed("the supervisor thread is gone");
         self.requests
-            .send(Request::Spawn { name, body, reply })
+            .send(Request { name, body, reply })
             .map_err(|_| gone())?;
         answer.recv().unwrap_or_else(|_| Err(gone()))
-    }
-
-    /// Runs something short on the supervisor thread itself, for which no thread has to be made.
-    pub(crate) fn run(&self, body: Body) {
-        // Who holds a handle keeps the supervisor alive, so that it always arrives.
-        let _ = self.requests.send(Request::Run(body));
     }
 }
 
 fn serve(inbox: &mpsc::Receiver<Request>) {
-    IS_SUPERVISOR.set(true);
-    for request in inbox {
-        match request {
-            // Nobody listens when the asking thread was killed; the new thread is on its own then.
-            Request::Spawn { name, body, reply } => drop(reply.send(spawn(name, body))),
-            // A panic is reported by the hook; the supervisor goes on.
-            Request::Run(body) => drop(caught(body)),
-        }
+    for Request { name, body, reply } in inbox {
+        // Nobody listens when the asking thread was killed; the new thread is on its own then.
+        drop(reply.send(spawn(name, body)));
     }
 }
 
@@ -107,7 +86,7 @@ fn serve(inbox: &mpsc::Receiver<Request>) {
 fn spawn(name: &'static str, body: Body) -> Result<()> {
     let builder = thread::Builder::new().name(name.to_string());
     let thread = move || {
-        process::block_signals();
+        signals::block();
         body();
     };
     match builder.spawn(thread) {

@@ -69,12 +69,14 @@ pub(crate) fn unlinkat(directory: BorrowedFd<'_>, name: &CStr, what: Unlink) -> 
         Unlink::Directory => (AtFlags::REMOVEDIR, "AT_REMOVEDIR"),
     };
     told(rustix::fs::unlinkat(directory, name, flags), || {
-        format!(
-            "unlinkat({}, {}, {flags_name})",
-            directory.as_raw_fd(),
-            name_of(name)
-        )
+        unlinkat_call(directory, name, flags_name)
     })
+}
+
+#[cold]
+pub(super) fn unlinkat_call(directory: BorrowedFd<'_>, name: &CStr, flags: &str) -> String {
+    let directory = directory.as_raw_fd();
+    format!("unlinkat({directory}, {}, {flags})", name_of(name))
 }
 
 pub(crate) fn renameat2(
@@ -158,30 +160,4 @@ pub(crate) fn symlinkat(target: &CStr, directory: BorrowedFd<'_>, name: &CStr) -
         },
     )
     .map(drop)
-}
-
-/// Fills `buffer` with the next entries of a directory; leaves it empty at the end.
-pub(crate) fn getdents64(directory: BorrowedFd<'_>, buffer: &mut Vec<u8>) -> Result<()> {
-    buffer.clear();
-    let length = check(
-        // SAFETY: an open descriptor, and as much room as we say.
-        unsafe {
-            libc::syscall(
-                libc::SYS_getdents64,
-                directory.as_raw_fd(),
-                buffer.as_mut_ptr(),
-                buffer.capacity(),
-            )
-        },
-        || {
-            format!(
-                "getdents64({}, …, {})",
-                directory.as_raw_fd(),
-                buffer.capacity()
-            )
-        },
-    )?;
-    // SAFETY: the kernel wrote that many bytes.
-    unsafe { buffer.set_len(length as usize) };
-    Ok(())
 }

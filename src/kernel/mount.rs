@@ -4,7 +4,8 @@ use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::error::{Error, Result};
-use crate::kernel::syscall::{Quoted, check, check_fd};
+use crate::kernel::descriptor::fstat;
+use crate::kernel::syscall::{Directory, Quoted, check, check_fd};
 
 const OPEN_TREE_CLONE: u32 = 1;
 const AT_RECURSIVE: u32 = 0x8000;
@@ -21,19 +22,16 @@ pub(crate) struct Attributes {
     pub(crate) propagation: u64,
 }
 
-/// A detached private copy of the mount at `path`, with the mounts below it if `recursive`.
+/// A detached private copy of the mount at `path`, with the mounts below it if `recursive`. An empty
+/// path is `directory` itself.
 pub(crate) fn clone_tree(
     directory: BorrowedFd<'_>,
     path: &CStr,
     recursive: bool,
-    nofollow: bool,
 ) -> Result<OwnedFd> {
     let mut flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as u32;
     if recursive {
         flags |= AT_RECURSIVE;
-    }
-    if nofollow {
-        flags |= libc::AT_SYMLINK_NOFOLLOW as u32;
     }
     if path.is_empty() {
         flags |= libc::AT_EMPTY_PATH as u32;
@@ -52,8 +50,12 @@ pub(crate) fn clone_tree(
             "open_tree({}, {}, OPEN_TREE_CLONE|O_CLOEXEC{}{})",
             Directory(directory.as_raw_fd()),
             Quoted(path.to_bytes()),
+            if path.is_empty() {
+                "|AT_EMPTY_PATH"
+            } else {
+                ""
+            },
             if recursive { "|AT_RECURSIVE" } else { "" },
-            if nofollow { "|AT_SYMLINK_NOFOLLOW" } else { "" },
         )
     })
 }
@@ -96,14 +98,7 @@ pub(crate) fn set_attributes(
 
 /// ENOTDIR unless the tree's root is a directory.
 pub(crate) fn require_directory(tree: BorrowedFd<'_>) -> Result<()> {
-    // SAFETY: stat is plain data, all zero is a value of it.
-    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
-    check(
-        // SAFETY: an open descriptor and a place for the answer.
-        unsafe { libc::fstat(tree.as_raw_fd(), &mut stat) }.into(),
-        || format!("fstat({}, …)", tree.as_raw_fd()),
-    )?;
-    if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
+    if fstat(tree)?.st_mode & libc::S_IFMT == libc::S_IFDIR {
         return Ok(());
     }
     Err(Error::os("open_tree(…, O_DIRECTORY)", libc::ENOTDIR))
@@ -223,15 +218,4 @@ pub(crate) fn detach_working_directory() -> Result<()> {
     // SAFETY: a NUL-terminated literal.
     let value = unsafe { libc::umount2(c".".as_ptr(), libc::MNT_DETACH) };
     check(value.into(), || "umount2(\".\", MNT_DETACH)").map(drop)
-}
-
-struct Directory(i32);
-
-impl std::fmt::Display for Directory {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            libc::AT_FDCWD => f.write_str("AT_FDCWD"),
-            fd => write!(f, "{fd}"),
-        }
-    }
 }

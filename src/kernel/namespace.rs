@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 
 use crate::error::{Error, Result, Status};
+use crate::kernel::descriptor::fstat;
 use crate::kernel::process::ProcRoot;
 use crate::kernel::syscall::{Quoted, check, check_fd};
 
@@ -63,12 +64,7 @@ pub(crate) fn identify(fd: BorrowedFd<'_>) -> Result<NamespaceId> {
             format!("descriptor {raw} is not a mount namespace"),
         ));
     }
-    // SAFETY: stat is plain data, all zero is a value of it.
-    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
-    // SAFETY: an open descriptor and a place for the answer.
-    check(unsafe { libc::fstat(raw, &mut stat) }.into(), || {
-        format!("fstat({raw}, …)")
-    })?;
+    let stat = fstat(fd)?;
     let mut ns_id = 0u64;
     // SAFETY: the request writes one u64.
     let known = unsafe { libc::ioctl(raw, NS_GET_MNTNS_ID, &mut ns_id) } == 0;

@@ -8,9 +8,10 @@ use std::fmt;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::fcntl::AT_FDCWD;
 
 use crate::error::{Error, Result, Status};
-use crate::kernel::syscall::{Quoted, check_fd};
+use crate::kernel::syscall::{Directory, Quoted, check_fd};
 
 /// The kernel takes no path of this length or more: its NUL would be byte 4,097.
 pub(crate) const PATH_MAX: usize = libc::PATH_MAX as usize;
@@ -126,6 +127,27 @@ pub(crate) fn open_in_root(
     with_c_path(path, |c_path| openat2(root, c_path, flags, mode, IN_ROOT))
 }
 
+/// A directory in the chroot as a place only; `nofollow`: through no symbolic link.
+pub(crate) fn directory_in_root(
+    root: BorrowedFd<'_>,
+    path: &[u8],
+    nofollow: bool,
+) -> Result<OwnedFd> {
+    let resolve = match nofollow {
+        true => IN_ROOT | libc::RESOLVE_NO_SYMLINKS,
+        false => IN_ROOT,
+    };
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    with_c_path(path, |c_path| openat2(root, c_path, flags, 0, resolve))
+}
+
+/// A directory at the end of any path of the host as a place only, through no symbolic link. It is
+/// mounted, where something mounts it on demand.
+pub(crate) fn directory_without_links(path: &CStr) -> Result<OwnedFd> {
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    openat2(AT_FDCWD, path, flags, 0, libc::RESOLVE_NO_SYMLINKS)
+}
+
 /// Opens what lies at `path` below `directory`, through no symbolic link and no "..".
 pub(crate) fn open_beneath(directory: BorrowedFd<'_>, path: &CStr, flags: i32) -> Result<OwnedFd> {
     openat2(directory, path, flags, 0, BENEATH)
@@ -167,7 +189,7 @@ fn openat2(
         return check_fd(value, || {
             format!(
                 "openat2({}, {}, {{flags={}, mode={}, resolve={}}})",
-                directory.as_raw_fd(),
+                Directory(directory.as_raw_fd()),
                 Clipped(path.to_bytes()),
                 OpenFlags(flags),
                 Mode(mode),
@@ -199,11 +221,18 @@ struct Resolve(u64);
 
 impl fmt::Display for Resolve {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            IN_ROOT => "RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS",
-            BENEATH => "RESOLVE_BENEATH|RESOLVE_NO_SYMLINKS|RESOLVE_NO_MAGICLINKS",
-            _ => "?",
-        })
+        const NAMES: [(u64, &str); 4] = [
+            (libc::RESOLVE_IN_ROOT, "RESOLVE_IN_ROOT"),
+            (libc::RESOLVE_BENEATH, "RESOLVE_BENEATH"),
+            (libc::RESOLVE_NO_SYMLINKS, "RESOLVE_NO_SYMLINKS"),
+            (libc::RESOLVE_NO_MAGICLINKS, "RESOLVE_NO_MAGICLINKS"),
+        ];
+        let mut separator = "";
+        for (_, name) in NAMES.iter().filter(|(flag, _)| self.0 & flag != 0) {
+            write!(f, "{separator}{name}")?;
+            separator = "|";
+        }
+        Ok(())
     }
 }
 

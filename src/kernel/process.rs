@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::error::{Error, Result, Status};
+use crate::kernel::descriptor::fstatfs;
 use crate::kernel::syscall::{check, check_fd};
 
 /// An `O_PATH` descriptor of the real /proc, opened once.
@@ -21,13 +22,7 @@ impl ProcRoot {
             unsafe { libc::openat(libc::AT_FDCWD, c"/proc".as_ptr(), flags) }.into(),
             || "openat(AT_FDCWD, \"/proc\", O_PATH|O_DIRECTORY|O_CLOEXEC)",
         )?;
-        // SAFETY: statfs is plain data, all zero is a value of it.
-        let mut statfs: libc::statfs = unsafe { std::mem::zeroed() };
-        check(
-            // SAFETY: an open descriptor and a place for the answer.
-            unsafe { libc::fstatfs(fd.as_raw_fd(), &mut statfs) }.into(),
-            || format!("fstatfs({}, …)", fd.as_raw_fd()),
-        )?;
+        let statfs = fstatfs(fd.as_fd())?;
         if statfs.f_type != libc::PROC_SUPER_MAGIC {
             return Err(Error::new(
                 Status::Unsupported,
@@ -93,26 +88,27 @@ pub(crate) fn thread_id() -> i32 {
     unsafe { libc::gettid() }
 }
 
-/// A signal handler of the host must not run in a customer's root, nor interrupt a release: library
-/// threads take none but those that their own instructions cause.
-pub(crate) fn block_signals() {
-    // SAFETY: the set is plain data on this stack, filled before it is used; with it and SIG_SETMASK
-    // the call has no way to fail.
+/// As whom the calling thread opens files. Its effective ids are these, unless it has asked for others
+/// (setfsuid(2)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct FileIds {
+    uid: i32,
+    gid: i32,
+}
+
+pub(crate) fn file_ids() -> FileIds {
+    // SAFETY: no memory is involved. No user or group has this number: nothing is changed.
     unsafe {
-        let mut set: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&mut set);
-        for signal in [
-            libc::SIGSEGV,
-            libc::SIGBUS,
-            libc::SIGFPE,
-            libc::SIGILL,
-            libc::SIGTRAP,
-            libc::SIGSYS,
-            libc::SIGABRT,
-        ] {
-            libc::sigdelset(&mut set, signal);
+        FileIds {
+            uid: libc::setfsuid(u32::MAX),
+            gid: libc::setfsgid(u32::MAX),
         }
-        libc::pthread_sigmask(libc::SIG_SETMASK, &set, std::ptr::null_mut());
+    }
+}
+
+impl std::fmt::Display for FileIds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "fsuid {} and fsgid {}", self.uid as u32, self.gid as u32)
     }
 }
 

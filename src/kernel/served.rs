@@ -2,11 +2,10 @@
 //!
 //! What asks such a file system anything may wait for ever, and a release must not.
 
-use std::mem;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use crate::error::Result;
-use crate::kernel::syscall::check;
+use crate::kernel::descriptor::fstatfs;
 
 /// `f_type` of statfs(2), from linux/magic.h and the file systems' own sources.
 const MAGICS: [u64; 11] = [
@@ -43,13 +42,7 @@ const NAMES: [&[u8]; 14] = [
 
 /// Asks the file system for its type; a silent one makes the caller wait.
 pub(crate) fn is_served(fd: BorrowedFd<'_>) -> Result<bool> {
-    // SAFETY: statfs is plain data, all zero is a value of it.
-    let mut statfs: libc::statfs = unsafe { mem::zeroed() };
-    check(
-        // SAFETY: an open descriptor and a place for the answer.
-        unsafe { libc::fstatfs(fd.as_raw_fd(), &mut statfs) }.into(),
-        || format!("fstatfs({}, …)", fd.as_raw_fd()),
-    )?;
+    let statfs = fstatfs(fd)?;
     // The magic numbers have 32 bits, whatever the width and sign of the field.
     Ok(MAGICS.contains(&(statfs.f_type as u64 & 0xffff_ffff)))
 }

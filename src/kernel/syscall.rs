@@ -44,3 +44,15 @@ impl fmt::Display for Quoted<'_> {
         write!(f, "\"{}\"", self.0.escape_ascii())
     }
 }
+
+/// Where a path begins, as strace prints it.
+pub(crate) struct Directory(pub(crate) i32);
+
+impl fmt::Display for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            libc::AT_FDCWD => f.write_str("AT_FDCWD"),
+            fd => write!(f, "{fd}"),
+        }
+    }
+}

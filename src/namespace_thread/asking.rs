@@ -47,7 +47,8 @@ impl NamespaceThreads {
         result.ok_or_else(|| Error::new(Status::Panic, "the job ended without a result"))
     }
 
-    /// Queues a visit that the caller does not wait for; `label` is for its span.
+    /// Queues a visit that the caller does not wait for; `label` is for its span. Whatever becomes of
+    /// it then, `done` is told.
     pub(crate) fn start(
         &self,
         label: &dyn Display,
@@ -56,14 +57,16 @@ impl NamespaceThreads {
         done: Box<dyn FnOnce(Result<()>) + Send>,
     ) -> Result<()> {
         trace::start(label, |trace, started| {
-            let supervisor = self.0.supervisor.clone();
+            let teller = self.0.teller.get(&self.0.supervisor)?;
+            let tracer = teller.clone();
+            let callback = Box::new(move |outcome| {
+                started.ended(&outcome, |what| tracer.tell(what));
+                done(outcome);
+            });
             self.visit(Visit {
                 enter,
                 job,
-                done: Done::Callback(Box::new(move |outcome| {
-                    started.ended(&outcome, |tell| supervisor.run(tell));
-                    done(outcome);
-                })),
+                done: Done::Callback { callback, teller },
                 trace,
             })
         })

@@ -25,8 +25,28 @@ pub(crate) enum Lane {
     Blocking = 1,
 }
 
-/// Called on the notify thread with the terminal event, before the subscribers.
-pub(crate) type Hook = Arc<dyn Fn(&Event) + Send + Sync>;
+/// Who a release is made for. One that is cancelled is theirs no more: whoever has the thing again may
+/// give it to another.
+pub(crate) trait OnEnd: Send + Sync {
+    /// The release has ended. On the notify thread, before the subscribers.
+    fn ended(&self, event: &Event);
+
+    /// The release is cancelled. On the cancelling thread, under no lock, before the thing is back
+    /// with its owner.
+    fn taken_back(&self);
+}
+
+pub(crate) type Hook = Arc<dyn OnEnd>;
+
+#[cfg(test)]
+impl<F: Fn(&Event) + Send + Sync> OnEnd for F {
+    fn ended(&self, event: &Event) {
+        self(event);
+    }
+
+    fn taken_back(&self) {}
+}
+
 /// The host's clean-up that runs before the release, on the blocking lane.
 pub(crate) type BeforeRelease = Box<dyn FnMut() -> Result<()> + Send>;
 /// Takes back what was cancelled.

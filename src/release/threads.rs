@@ -176,7 +176,7 @@ fn notify(shared: &Shared, subscribers: &Subscribers) {
         let mut calls = Calls::default();
         if let Some(hook) = notice.hook {
             let began = Instant::now();
-            calls.panics += u64::from(caught(|| hook(event)).is_err());
+            calls.panics += u64::from(caught(|| hook.ended(event)).is_err());
             calls.slow += u64::from(began.elapsed() > budget);
             let _ = drop_caught(hook);
         }

@@ -7,21 +7,21 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use super::life::Sandbox;
 use crate::chroot::Chroot;
 use crate::error::{Error, Result, Status};
-use crate::release::{Event, Hook, Job};
+use crate::release::{Event, Hook, Job, OnEnd};
 use crate::trace;
 
 /// The things attached to one life. Part of what the life's lock protects.
 #[derive(Default)]
 pub(super) struct Attachments {
+    /// Once closed also what has come to its end, until all of it has: to drop the handles is work, and
+    /// not the one's who closes.
     list: Vec<Attachment>,
-    /// How many were handed over from here and have not come to their end.
-    handed_over: usize,
-    /// The handles of these.
-    kept: Vec<Attachment>,
+    /// How many have not come to their end.
+    pending: usize,
     closed: bool,
 }
 
-pub(super) struct Attachment {
+struct Attachment {
     resource: Resource,
     mark: Mark,
 }
@@ -33,13 +33,13 @@ enum Resource {
 
 /// Tells one attachment from another, and whether it has come to its end. Changed and read only under
 /// the life's lock.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Mark(Arc<AtomicBool>);
 
 impl<T: Send + Sync + 'static> Sandbox<T> {
     /// Makes a chroot part of this life: it is released when the network is, and its end is told as
     /// `on_release`. The life keeps a handle, so the caller may drop its own. It may still be released
-    /// by itself.
+    /// by itself; when such a release, or the network's, is cancelled it is its owner's again.
     ///
     /// CLOSED: the network is released or the life has ended, and the chroot stays the caller's; or
     /// the chroot is closed. ALREADY_EXISTS: the chroot is attached, to this life or another.
@@ -61,12 +61,11 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         let Some(place) = attachments.place(|one| one.is_chroot(chroot)) else {
             return Ok(false);
         };
-        if chroot.set_hook(None).is_err() {
+        if attachments.closed || chroot.set_hook(None).is_err() {
             return Ok(false);
         }
         let detached = attachments.list.swap_remove(place);
-        // A release of it that was cancelled may still be on its way to be told.
-        detached.mark.0.store(true, Relaxed);
+        attachments.pending -= 1;
         drop(inner);
         drop(detached);
         Ok(true)
@@ -74,16 +73,15 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
 
     /// How many attached things have not come to their end yet, the ones handed over included.
     pub fn attached(&self) -> usize {
-        let attachments = &self.inner().attachments;
-        attachments.list.len() + attachments.handed_over
+        self.inner().attachments.pending
     }
 
     fn attach_resource(&self, resource: Resource) -> Result<()> {
-        let mark = Mark(Arc::new(AtomicBool::new(false)));
-        let hook: Hook = {
-            let (sandbox, mark) = (self.clone(), mark.clone());
-            Arc::new(move |event: &Event| sandbox.attachment_ended(&mark, event))
-        };
+        let mark = Mark::default();
+        let hook = Arc::new(End {
+            sandbox: self.clone(),
+            mark: mark.clone(),
+        });
         let mut inner = self.inner();
         if inner.attachments.closed {
             let message = format!(
@@ -94,56 +92,63 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         }
         resource.set_hook(hook)?;
         inner.attachments.list.push(Attachment { resource, mark });
+        inner.attachments.pending += 1;
         Ok(())
     }
 
-    /// Hands over what [`Attachments::close`] gave, under no lock. The handles are kept until the last
-    /// of it has ended: to drop them is work, and not the caller's.
-    pub(super) fn hand_over(&self, attachments: Vec<Attachment>) {
-        if attachments.is_empty() {
-            return;
-        }
-        // All of it has been cold for long, and a submit waits for each part of it: looked at first,
-        // the waits for the memory overlap.
-        black_box(attachments.iter().filter(|one| one.is_cold()).count());
+    /// Hands over what there was when [`Attachments::close`] said so.
+    ///
+    /// Under the life's lock: what is taken back meanwhile leaves the life before its owner has it, and
+    /// is not touched.
+    pub(super) fn hand_over(&self) {
         self.shared().releases.submit_together(|| {
-            for attachment in &attachments {
+            let inner = self.inner();
+            let attachments = &inner.attachments;
+            // The marks are elsewhere in memory, and mostly nothing has ended yet.
+            let is_whole = attachments.pending == attachments.list.len();
+            let is_pending = |one: &&Attachment| is_whole || !one.has_ended();
+            let pending = || attachments.list.iter().filter(is_pending);
+            // All of it has been cold for long, and a submit waits for each part of it: looked at
+            // first, the waits for the memory overlap.
+            black_box(pending().filter(|one| one.is_cold()).count());
+            for attachment in pending() {
                 // CLOSED: somebody else released it, and its end comes all the same.
                 let _ = attachment.resource.submit();
             }
         });
-        let ended = self.inner().attachments.keep(attachments);
-        drop(ended);
+    }
+}
+
+/// Brings the end of an attachment to its life.
+struct End<T: Send + Sync + 'static> {
+    sandbox: Sandbox<T>,
+    mark: Mark,
+}
+
+impl<T: Send + Sync + 'static> OnEnd for End<T> {
+    /// Comes again when a release that had failed is retried.
+    fn ended(&self, event: &Event) {
+        self.taken_back();
+        let sandbox = &self.sandbox;
+        let what = trace::Callback::of_life("on_release", sandbox.lifecycle_id());
+        let subscribers = &sandbox.shared().subscribers;
+        subscribers.dispatch(what.of_release(event.ticket), |observer| {
+            observer.on_release(sandbox, event)
+        });
     }
 
-    /// On the notify thread; again when a release that had failed is retried.
-    fn attachment_ended(&self, mark: &Mark, event: &Event) {
-        let ended = self.inner().attachments.end(mark);
+    fn taken_back(&self) {
+        let ended = self.sandbox.inner().attachments.end(&self.mark);
         // May be the last handle of the resource, and of what belongs to the host in it.
         drop(ended);
-        let subscribers = &self.shared().subscribers;
-        let what = trace::Callback::of_life("on_release", self.lifecycle_id());
-        subscribers.dispatch(what.of_release(event.ticket), |observer| {
-            observer.on_release(self, event)
-        });
     }
 }
 
 impl Attachments {
-    /// Takes nothing more; what there was is the caller's to hand over, without the life's lock.
-    pub(super) fn close(&mut self) -> Vec<Attachment> {
-        self.closed = true;
-        let list = std::mem::take(&mut self.list);
-        self.handed_over += list.len();
-        list
-    }
-
-    /// Keeps what was handed over until the last of it ends, unless it has.
-    fn keep(&mut self, attachments: Vec<Attachment>) -> Vec<Attachment> {
-        match self.handed_over {
-            0 => attachments,
-            _ => std::mem::replace(&mut self.kept, attachments),
-        }
+    /// Takes nothing more. `true`: what there was is the caller's to hand over.
+    #[must_use]
+    pub(super) fn close(&mut self) -> bool {
+        !std::mem::replace(&mut self.closed, true) && self.pending > 0
     }
 
     /// Counts an attachment as ended, once; gives back what is not needed any more.
@@ -151,13 +156,17 @@ impl Attachments {
         if mark.0.swap(true, Relaxed) {
             return Vec::new();
         }
-        if let Some(place) = self.place(|one| Arc::ptr_eq(&one.mark.0, &mark.0)) {
-            return vec![self.list.swap_remove(place)];
-        }
-        self.handed_over -= 1;
-        match self.handed_over {
-            0 => std::mem::take(&mut self.kept),
-            _ => Vec::new(),
+        self.pending -= 1;
+        match (self.closed, self.pending) {
+            (true, 0) => std::mem::take(&mut self.list),
+            (true, _) => Vec::new(),
+            (false, _) => {
+                let place = self.place(|one| Arc::ptr_eq(&one.mark.0, &mark.0));
+                place
+                    .map(|place| self.list.swap_remove(place))
+                    .into_iter()
+                    .collect()
+            }
         }
     }
 
@@ -167,6 +176,10 @@ impl Attachments {
 }
 
 impl Attachment {
+    fn has_ended(&self) -> bool {
+        self.mark.0.load(Relaxed)
+    }
+
     fn is_cold(&self) -> bool {
         matches!(&self.resource, Resource::Chroot(chroot) if !chroot.is_closed())
     }

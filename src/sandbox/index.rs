@@ -64,6 +64,8 @@ pub(super) struct Index<T: Send + Sync + 'static> {
     running_count: usize,
     owners: Table<Address, Sandbox<T>>,
     closed: bool,
+    /// Lives that were in it when it was closed, and of which an event is still being told.
+    telling: usize,
 }
 
 impl<T: Send + Sync + 'static> Index<T> {
@@ -74,6 +76,7 @@ impl<T: Send + Sync + 'static> Index<T> {
             running_count: 0,
             owners: table(),
             closed: false,
+            telling: 0,
         }
     }
 
@@ -81,9 +84,15 @@ impl<T: Send + Sync + 'static> Index<T> {
     pub(super) fn close(&mut self) -> Index<T> {
         let closed = Index {
             closed: true,
+            telling: self.telling + self.lives().filter(|life| life.part()).count(),
             ..Index::new()
         };
         std::mem::replace(self, closed)
+    }
+
+    /// The last event of a life is told that it had when this was closed.
+    pub(super) fn told(&mut self) {
+        self.telling -= 1;
     }
 
     pub(super) fn check_open(&self) -> Result<()> {
@@ -187,7 +196,8 @@ impl<T: Send + Sync + 'static> Index<T> {
         self.running_count
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.lives.is_empty()
+    /// Lives that are in it, or of which an event is still being told.
+    pub(super) fn busy_count(&self) -> usize {
+        self.lives.len() + self.telling
     }
 }

@@ -5,14 +5,13 @@ use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 
 use super::Shared;
-use super::attachment::{Attachment, Attachments};
+use super::attachment::Attachments;
 use super::index::Index;
 use super::state::{Network, State};
-use super::turn::{Call, Change, Delivery, Turn};
+use super::turn::{Call, Change, Turn};
 use crate::error::{Error, Result, Status};
 use crate::subscriber::waits::Node;
 use crate::sync::{Condvar, Mutex, MutexGuard, lock};
-use crate::trace;
 
 /// One life of a sandbox, as registered in a [`SandboxMap`](super::SandboxMap).
 ///
@@ -37,15 +36,15 @@ use crate::trace;
 /// assert!(chroot.is_closed());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Sandbox<T: Send + Sync + 'static>(Arc<Life<T>>);
+pub struct Sandbox<T: Send + Sync + 'static>(pub(super) Arc<Life<T>>);
 
 pub(super) struct Life<T: Send + Sync + 'static> {
-    shared: Arc<Shared<T>>,
-    node: Node,
+    pub(super) shared: Arc<Shared<T>>,
+    pub(super) node: Node,
     sandbox_id: Arc<str>,
     lifecycle_id: Arc<str>,
     inner: Mutex<Inner>,
-    turn_passed: Condvar,
+    pub(super) turn_passed: Condvar,
     value: T,
 }
 
@@ -55,8 +54,8 @@ pub(super) struct Inner {
     address: Option<IpAddr>,
     network_released: bool,
     /// Taken out of the map, by itself or because the map was closed.
-    left: bool,
-    turn: Turn,
+    pub(super) left: bool,
+    pub(super) turn: Turn,
     pub(super) attachments: Attachments,
 }
 
@@ -211,7 +210,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
     }
 
     fn end(&self, to: State) -> Result<bool> {
-        let attached = {
+        let left = {
             let mut index = self.0.shared.write_index();
             let mut inner = self.inner();
             index.check_open()?;
@@ -226,9 +225,8 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
                 .may_leave()
                 .then(|| self.leave(&mut index, &mut inner))
         };
-        if let Some(attached) = attached {
-            self.hand_over(attached);
-            self.0.shared.announce_idle();
+        if let Some(attached) = left {
+            self.left(attached);
         }
         Ok(true)
     }
@@ -261,83 +259,55 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
             }
             (delivery, inner.attachments.close())
         };
-        self.hand_over(attached);
+        if attached {
+            self.hand_over();
+        }
         self.deliver(delivery, call);
         Ok(true)
     }
 
-    /// Tells an event, in its turn and on this thread, and whatever was changed from inside it.
-    fn deliver(&self, delivery: Delivery, call: Call) {
-        match delivery {
-            Delivery::Now => {}
-            Delivery::Above => return,
-            Delivery::Later(waiting) => {
-                self.await_turn();
-                drop(waiting);
-            }
-        }
-        let mut next = Some(call);
-        let mut may_leave = false;
-        while let Some(call) = next {
-            self.0.node.hold(|| self.tell(call));
-            let mut inner = self.inner();
-            next = inner.turn.next();
-            may_leave = inner.may_leave();
-        }
-        self.0.turn_passed.notify_all();
-        if may_leave {
-            self.leave_at_last();
-        }
-    }
-
-    fn await_turn(&self) {
-        let mut inner = self.inner();
-        while !inner.turn.acquire() {
-            inner = self
-                .0
-                .turn_passed
-                .wait(inner)
-                .unwrap_or_else(|poisoned| poisoned.into_inner());
-        }
-    }
-
-    fn tell(&self, call: Call) {
-        let subscribers = &self.0.shared.subscribers;
-        let what = trace::Callback::of_life(call.change.event(), self.lifecycle_id());
-        subscribers.dispatch(what, |observer| match call.change {
-            Change::Insert => observer.on_insert(self, call.context),
-            Change::NetworkRelease => observer.on_network_release(self, call.context),
-        });
-    }
-
-    fn leave_at_last(&self) {
-        let attached = {
+    /// Leaves the map if nothing keeps it there.
+    pub(super) fn leave_at_last(&self) {
+        let left = {
             let mut index = self.0.shared.write_index();
             let mut inner = self.inner();
             inner
                 .may_leave()
                 .then(|| self.leave(&mut index, &mut inner))
         };
-        if let Some(attached) = attached {
-            self.hand_over(attached);
-            self.0.shared.announce_idle();
+        if let Some(attached) = left {
+            self.left(attached);
         }
     }
 
-    fn leave(&self, index: &mut Index<T>, inner: &mut Inner) -> Vec<Attachment> {
+    /// Takes the life out of the map; whether there is something to hand over.
+    fn leave(&self, index: &mut Index<T>, inner: &mut Inner) -> bool {
         inner.left = true;
         index.remove(self);
         inner.attachments.close()
     }
 
-    /// The map is closed: hands over what is attached, and takes nothing more.
-    pub(super) fn abandon(&self) {
-        let attached = {
-            let mut inner = self.inner();
-            inner.left = true;
-            inner.attachments.close()
-        };
-        self.hand_over(attached);
+    /// What is to be done under no lock once the life has left.
+    fn left(&self, attached: bool) {
+        if attached {
+            self.hand_over();
+        }
+        self.0.shared.announce_idle();
+    }
+
+    /// The map is being closed, and the life leaves it. `true`: an event of it is still being told.
+    pub(super) fn part(&self) -> bool {
+        let mut inner = self.inner();
+        inner.left = true;
+        !inner.turn.is_over()
+    }
+
+    /// Hands over what is attached, if nobody did, and takes nothing more.
+    pub(super) fn hand_over_all(&self) {
+        let attached = self.inner().attachments.close();
+        if attached {
+            self.hand_over();
+        }
     }
 
     pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -364,7 +334,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
 
 impl Inner {
     /// Whether nothing can happen to the life any more.
-    fn may_leave(&self) -> bool {
+    pub(super) fn may_leave(&self) -> bool {
         let network_over = self.network_released || self.address.is_none();
         self.state == State::Stopped && network_over && self.turn.is_over() && !self.left
     }

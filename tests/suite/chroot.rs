@@ -86,6 +86,7 @@ pub(crate) fn what_is_no_volume_is_refused() {
     let volume = Volume::new();
     volume.file("file", "");
     volume.file("directory/inner", "");
+    fs::create_dir(volume.path().join("directory/deeper")).unwrap();
     symlink("directory", volume.path().join("link")).unwrap();
     symlink("nowhere", volume.path().join("dangling")).unwrap();
     let options = ChrootOptions::default();
@@ -109,8 +110,18 @@ pub(crate) fn what_is_no_volume_is_refused() {
     drop(chroot);
     let mut nofollow = ChrootOptions::default();
     nofollow.nofollow = true;
-    let error = Chroot::open(&gate, &link, &nofollow).unwrap_err();
-    assert_eq!(error.os_error(), Some(libc::ENOTDIR), "{error}");
+    let real = fs::canonicalize(volume.path()).unwrap();
+    for path in ["link", "link/", "link/.", "link/inner/..", "link/deeper"] {
+        let refused = Chroot::open(&gate, &real.join(path), &nofollow);
+        assert_eq!(refused.unwrap_err().os_error(), Some(libc::ELOOP), "{path}");
+    }
+    for (path, errno) in [("file", libc::ENOTDIR), ("missing", libc::ENOENT)] {
+        let refused = Chroot::open(&gate, &real.join(path), &nofollow);
+        assert_eq!(refused.unwrap_err().os_error(), Some(errno), "{path}");
+    }
+    let chroot = Chroot::open(&gate, &real.join("directory/deeper/.."), &nofollow).unwrap();
+    assert!(chroot.stat("inner").is_ok());
+    drop(chroot);
     close(&gate);
 }
 

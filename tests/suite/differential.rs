@@ -11,7 +11,7 @@ mod paths;
 mod plain;
 pub(crate) mod random;
 mod tree;
-mod user;
+pub(crate) mod user;
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;

@@ -1,12 +1,14 @@
 //! stat, lstat, statfs and the attributes that can be changed.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, symlink};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use nsgate::{Chroot, ChrootOptions, FileKind, FileTime};
 
 use crate::files::{Files, errno};
+use crate::host;
 
 #[test]
 fn stat_says_what_the_host_sees() {
@@ -230,6 +232,33 @@ fn truncate_takes_regular_files_only() {
             }
         }
     }
+}
+
+#[test]
+fn truncate_waits_until_a_lease_is_given_up() {
+    let files = Files::new();
+    files.write("file", "0123456789");
+    let holder = File::open(files.volume.path().join("file")).unwrap();
+    let lease = |command, argument: i32| {
+        // SAFETY: an open descriptor; none of these commands takes memory.
+        let answer = unsafe { libc::fcntl(holder.as_raw_fd(), command, argument) };
+        assert_ne!(answer, -1, "{}", std::io::Error::last_os_error());
+        answer
+    };
+    // Of the break the holder is told by a signal, one that is ignored here.
+    lease(10 /* F_SETSIG */, libc::SIGURG);
+    lease(libc::F_SETLEASE, libc::F_RDLCK);
+    std::thread::scope(|scope| {
+        let truncating = scope.spawn(|| files.chroot.truncate("file", 4));
+        let deadline = host::soon();
+        while lease(libc::F_GETLEASE, 0) == libc::F_RDLCK {
+            assert!(Instant::now() < deadline, "nobody asks for it");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        lease(libc::F_SETLEASE, libc::F_UNLCK);
+        truncating.join().unwrap().unwrap();
+    });
+    assert_eq!(files.read("file"), "0123");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod child;
 mod chroot;
+mod chroot_inside;
 mod chroot_release;
 mod crash;
 mod differential;
@@ -22,10 +23,13 @@ mod forbid;
 mod fuse_volume;
 mod hang;
 mod host;
+mod left_behind;
 mod map;
 mod map_attach;
 mod map_events;
+mod map_idle;
 mod map_inside;
+mod map_race;
 mod map_support;
 mod map_taken_back;
 mod map_unsubscribe;
@@ -34,4 +38,5 @@ mod overload;
 mod queue_model;
 mod release;
 mod soak;
+mod start;
 mod without_mount_setattr;

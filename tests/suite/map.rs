@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use nsgate::{Network, SandboxMap, State, Status};
 
-use crate::host::{close, gate, host, soon};
+use crate::host::{close, gate, host};
 use crate::map_support::*;
 
 #[test]
@@ -255,28 +255,6 @@ fn of_several_lives_the_one_that_began_last_is_the_live_one() {
     lives[1].mark_stopping().unwrap();
     assert!(map.find("sandbox").is_none());
     assert_eq!((map.count(), map.lifecycles()), (0, 2));
-    close(&gate);
-}
-
-#[test]
-fn waiting_for_an_idle_map() {
-    let _host = host();
-    let gate = gate();
-    let map = Map::new(&gate);
-    map.wait_idle(None).unwrap();
-    let life = register(&map, "sandbox", "life");
-    life.assign_network(address("10.0.0.1")).unwrap();
-    assert_eq!(
-        status(map.wait_idle(Some(Instant::now()))),
-        Status::TimedOut
-    );
-    std::thread::scope(|scope| {
-        let waiter = scope.spawn(|| map.wait_idle(Some(soon())));
-        life.mark_stopped().unwrap();
-        assert_eq!(map.lifecycles(), 1);
-        life.network_released().unwrap();
-        waiter.join().unwrap().unwrap();
-    });
     close(&gate);
 }
 

@@ -1,12 +1,8 @@
 //! What is attached to a life: released with its network, or not at all, and never lost.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 
-use nsgate::{
-    Chroot, ChrootOptions, Event, Gate, Job, Outcome, Result, Sandbox, SandboxMap, Status,
-    Subscriber,
-};
+use nsgate::{Chroot, ChrootOptions, Gate, Outcome, Status};
 
 use crate::host::{Volume, close, gate, host, soon};
 use crate::map_support::*;
@@ -243,125 +239,4 @@ fn open(gate: &Gate, volume: &Volume) -> Chroot {
 fn close_map(map: &Map) {
     map.close();
     assert_eq!(map.lifecycles(), 0);
-}
-
-/// Counts the ends that it is told of, by life.
-struct CountEnds(Arc<AtomicU64>);
-
-impl Subscriber<AtomicUsize> for CountEnds {
-    fn on_release(&self, sandbox: &Sandbox<AtomicUsize>, event: &Event) -> Result<()> {
-        assert!(matches!(event.outcome, Outcome::Released(_)));
-        sandbox.value().fetch_add(1, SeqCst);
-        self.0.fetch_add(1, SeqCst);
-        Ok(())
-    }
-}
-
-/// Several threads attach to lives whose network another one is releasing. Each job either belongs
-/// to its life, and is released with it, or was refused and is still the caller's: all of them run
-/// exactly once, and every end of an attached one is told once.
-#[test]
-fn attaching_races_with_the_release_of_the_network_and_nothing_is_lost() {
-    const ATTACHERS: usize = 2;
-    const LIVES: usize = 1_000;
-    let rounds = match std::env::var_os("NSGATE_LONG") {
-        Some(_) => 1_000_000,
-        None => 50_000,
-    };
-    let _host = host();
-    let gate = gate();
-    let map = SandboxMap::new(&gate);
-    let told = Arc::new(AtomicU64::new(0));
-    map.subscribe("counter", CountEnds(Arc::clone(&told)))
-        .unwrap();
-    let runs = Arc::new(AtomicU64::new(0));
-    let (mut accepted, mut refused) = (0, 0);
-    for batch in 0..rounds / LIVES {
-        let lives: Vec<_> = (0..LIVES)
-            .map(|number| {
-                let id = format!("{batch}-{number}");
-                map.register("sandbox", &id, AtomicUsize::new(0))
-                    .map_err(|(error, _)| error)
-                    .unwrap()
-            })
-            .collect();
-        let jobs: Vec<Vec<Job>> = (0..ATTACHERS)
-            .map(|_| lives.iter().map(|_| run_counter(&gate, &runs)).collect())
-            .collect();
-        let progress: Vec<AtomicUsize> = (0..=ATTACHERS).map(|_| AtomicUsize::new(0)).collect();
-        let attached: Vec<Vec<bool>> = std::thread::scope(|scope| {
-            let attachers: Vec<_> = (0..ATTACHERS)
-                .map(|own| {
-                    let (lives, jobs, progress) = (&lives, &jobs[own], &progress);
-                    scope.spawn(move || {
-                        let attach = |place: usize| {
-                            keep_together(progress, own, place);
-                            match lives[place].attach_job(&jobs[place]) {
-                                Ok(()) => true,
-                                Err(error) => {
-                                    assert_eq!(error.status(), Status::Closed);
-                                    false
-                                }
-                            }
-                        };
-                        (0..LIVES).map(attach).collect()
-                    })
-                })
-                .collect();
-            for (place, life) in lives.iter().enumerate() {
-                keep_together(&progress, ATTACHERS, place);
-                assert!(life.network_released().unwrap());
-            }
-            progress[ATTACHERS].store(usize::MAX, SeqCst);
-            attachers
-                .into_iter()
-                .map(|attacher| attacher.join().unwrap())
-                .collect()
-        });
-        for (place, life) in lives.iter().enumerate() {
-            let expected = attached.iter().filter(|accepted| accepted[place]).count();
-            eventually("all ends were told", || {
-                life.value().load(SeqCst) == expected
-            });
-            assert_eq!(life.attached(), 0);
-            life.mark_stopped().unwrap();
-            accepted += expected as u64;
-        }
-        assert_eq!(runs.load(SeqCst), accepted + refused);
-        // What was refused is still ours.
-        for (attached, job) in attached.iter().flatten().zip(jobs.iter().flatten()) {
-            match attached {
-                true => assert_eq!(status(job.submit()), Status::InvalidState),
-                false => {
-                    job.submit().unwrap();
-                    refused += 1;
-                }
-            }
-        }
-        gate.releases().fence(Some(soon())).unwrap();
-        assert_eq!(runs.load(SeqCst), accepted + refused);
-    }
-    assert_eq!(accepted + refused, (rounds * ATTACHERS) as u64);
-    assert_eq!((told.load(SeqCst), map.lifecycles()), (accepted, 0));
-    let stats = gate.stats();
-    assert_eq!((stats.released, stats.reserved), (accepted + refused, 0));
-    close(&gate);
-}
-
-fn run_counter(gate: &Gate, runs: &Arc<AtomicU64>) -> Job {
-    let runs = Arc::clone(runs);
-    let job = move || {
-        runs.fetch_add(1, SeqCst);
-        Ok(())
-    };
-    gate.releases().reserve_job("race", job).unwrap()
-}
-
-/// Lets no thread get more than a few lives ahead of another, so that they meet.
-fn keep_together(progress: &[AtomicUsize], own: usize, place: usize) {
-    progress[own].store(place, SeqCst);
-    let is_behind = |other: &AtomicUsize| other.load(SeqCst).saturating_add(8) < place;
-    while progress.iter().any(is_behind) {
-        std::thread::yield_now();
-    }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::{Barrier, mpsc};
 use std::thread;
 
 use nsgate::{Chroot, ChrootOptions, Gate, GateOptions, MountNamespace, Status};
@@ -244,92 +244,6 @@ fn a_start_waits_for_no_thread_not_even_to_make_a_namespace() {
     gate.releases().wait(ticket, Some(soon())).unwrap();
     drop((busy, fresh));
     close(&gate);
-}
-
-#[test]
-fn what_a_job_leaves_on_its_thread_does_not_reach_the_next() {
-    let _host = host();
-    let mut options = GateOptions::default();
-    options.namespace_threads = 1;
-    let gate = Gate::open(options).unwrap();
-    let namespace = MountNamespace::create(&gate).unwrap();
-    let look = |mask| nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask)).bits();
-    let first = namespace.run(|| look(0o777)).unwrap();
-    assert_eq!(namespace.run(|| look(0o777)).unwrap(), first);
-    // Nor does a panic of whoever is told about the end.
-    let (sender, receiver) = mpsc::channel();
-    let done = Box::new(move |_| {
-        sender.send(()).unwrap();
-        panic!("on purpose");
-    });
-    namespace.start(Box::new(|| ()), done).unwrap();
-    receiver.recv().unwrap();
-    assert_eq!(namespace.run(|| look(0o777)).unwrap(), first);
-    drop(namespace);
-    close(&gate);
-}
-
-#[test]
-fn a_thread_that_cannot_come_home_ends_and_is_replaced() {
-    let _host = host();
-    let mut options = GateOptions::default();
-    options.namespace_threads = 1;
-    let gate = Gate::open(options).unwrap();
-    let namespace = Arc::new(MountNamespace::create(&gate).unwrap());
-    let own = MountNamespace::current(&gate).unwrap();
-    let mut tainted = 0;
-    let error = namespace
-        .run(|| {
-            tainted = nix::unistd::gettid().as_raw();
-            drop_admin();
-        })
-        .unwrap_err();
-    assert_eq!(error.status(), Status::Tainted);
-    assert_eq!(error.os_error(), Some(libc::EPERM));
-    assert!(error.to_string().contains("setns("), "{error}");
-    for _ in 0..8 {
-        let id = namespace.run(|| nix::unistd::gettid().as_raw()).unwrap();
-        assert_ne!(id, tainted);
-    }
-    let deadline = soon();
-    while host::thread_ids().contains(&tainted) {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "the tainted thread lives on"
-        );
-        thread::yield_now();
-    }
-    assert_eq!(MountNamespace::current(&gate).unwrap().id(), own.id());
-    drop((namespace, own));
-    close(&gate);
-}
-
-/// Takes CAP_SYS_ADMIN from the calling thread alone, for good.
-fn drop_admin() {
-    #[repr(C)]
-    struct Header {
-        version: u32,
-        pid: i32,
-    }
-    #[repr(C)]
-    #[derive(Clone, Copy)]
-    struct Data {
-        effective: u32,
-        permitted: u32,
-        inheritable: u32,
-    }
-    let header = Header {
-        version: 0x2008_0522,
-        pid: 0,
-    };
-    let none = Data {
-        effective: 0,
-        permitted: 0,
-        inheritable: 0,
-    };
-    // SAFETY: header and data are of version 3's layout; capset(2) reads both.
-    let answer = unsafe { libc::syscall(libc::SYS_capset, &header, &[none; 2]) };
-    assert_eq!(answer, 0);
 }
 
 #[test]

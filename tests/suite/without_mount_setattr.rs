@@ -10,6 +10,7 @@ use nix::sys::statvfs::{FsFlags, fstatvfs};
 use nsgate::{Chroot, ChrootOptions, Gate, OpenOptions, Outcome, Proof, Status};
 
 use crate::chroot::{self, open};
+use crate::chroot_inside as inside;
 use crate::chroot_release as release;
 use crate::forbid::without;
 use crate::host::{Volume, close, gate, host, soon};
@@ -34,7 +35,7 @@ fn flags(chroot: &Chroot, path: &str) -> FsFlags {
 
 #[test]
 fn chroots_are_opened_run_in_and_released_as_ever() {
-    let tests: [fn(); 12] = [
+    let tests: [fn(); 16] = [
         chroot::a_job_has_the_volume_as_its_root,
         chroot::volumes_that_take_no_change_can_be_opened,
         chroot::what_is_no_volume_is_refused,
@@ -42,6 +43,10 @@ fn chroots_are_opened_run_in_and_released_as_ever() {
         chroot::mounts_below_the_volume_come_along_unless_they_should_not,
         chroot::a_slave_sees_later_mounts_of_the_host_and_gives_none_back,
         chroot::two_thousand_chroots_take_no_thread,
+        inside::it_is_opened_before_and_after_code_ran_in_the_outer_one,
+        inside::what_is_no_directory_in_the_chroot_is_refused,
+        inside::it_has_the_mounts_and_no_more_rights_than_the_outer_one,
+        inside::it_is_opened_from_inside_another_where_a_thread_is_left,
         release::a_release_waits_for_running_operations_and_refuses_new_ones,
         release::closing_while_many_operate_closes_each_descriptor_once,
         release::dropping_the_last_handle_releases,

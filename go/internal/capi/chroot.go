@@ -5,6 +5,8 @@ package capi
 // #include "shim.h"
 // #cgo noescape nsgate_chroot_open
 // #cgo nocallback nsgate_chroot_open
+// #cgo noescape nsgate_chroot_open_chroot
+// #cgo nocallback nsgate_chroot_open_chroot
 // #cgo noescape nsgate_chroot_release
 // #cgo nocallback nsgate_chroot_release
 // #cgo noescape nsgate_chroot_is_closed
@@ -34,6 +36,15 @@ func ChrootOpen(g uint64, volume string, flags uint32, out *uint64, e *Error) in
 	options := C.nsgate_chroot_options{size: C.sizeof_nsgate_chroot_options, flags: C.uint32_t(flags)}
 	var handle C.nsgate_chroot
 	status := C.nsgate_chroot_open(gate(g), str(volume), &options, &handle, e.c())
+	*out = uint64(handle.id)
+	return e.answer(status)
+}
+
+// ChrootOpenChroot opens a chroot of a directory in a chroot.
+func ChrootOpenChroot(id uint64, path string, flags uint32, out *uint64, e *Error) int32 {
+	options := C.nsgate_chroot_options{size: C.sizeof_nsgate_chroot_options, flags: C.uint32_t(flags)}
+	var handle C.nsgate_chroot
+	status := C.nsgate_chroot_open_chroot(chroot(id), str(path), &options, &handle, e.c())
 	*out = uint64(handle.id)
 	return e.answer(status)
 }

@@ -90,7 +90,10 @@ func GateEvents(id uint64, out **os.File, e *Error) int32                  { ret
 func ChrootOpen(id uint64, volume string, flags uint32, out *uint64, e *Error) int32 {
 	return e.unsupported()
 }
-func ChrootStart(id uint64, run *Run) int32                                { return run.Error.unsupported() }
+func ChrootStart(id uint64, run *Run) int32 { return run.Error.unsupported() }
+func ChrootOpenChroot(id uint64, path string, flags uint32, out *uint64, e *Error) int32 {
+	return e.unsupported()
+}
 func ChrootIdentify(id uint64, out *NamespaceID, e *Error) int32           { return e.unsupported() }
 func ChrootBeforeRelease(id uint64, function func() int32, e *Error) int32 { return e.unsupported() }
 func ChrootRelease(id uint64, ticket *uint64, e *Error) int32              { return e.unsupported() }

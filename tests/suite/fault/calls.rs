@@ -252,6 +252,8 @@ const FAILS: &[Entry] = &[
 /// The filter lets these pass unseen.
 pub(super) const NEVER_FAILS: &[(c_long, &str)] = &[
     (SYS_umask, NO_WAY),
+    (SYS_setfsuid, NO_WAY),
+    (SYS_setfsgid, NO_WAY),
     (SYS_gettid, NO_WAY),
     (SYS_getpid, NO_WAY),
     (SYS_sched_yield, NO_WAY),

@@ -7,7 +7,7 @@ use loom::thread;
 
 use super::harness::{Door, Queue, check, scripted};
 use crate::error::Status;
-use crate::release::resource::Attachments;
+use crate::release::resource::{Attachments, OnEnd};
 use crate::release::{Event, Lane, Outcome, Proof};
 use crate::sync::Time;
 use crate::sync::atomic::Ordering;
@@ -141,7 +141,7 @@ fn a_hook_is_called_once_with_the_end() {
             let queue = queue.clone();
             thread::spawn(move || {
                 while let Some(notice) = queue.0.next_notice() {
-                    notice.hook.expect("it has one")(&notice.event);
+                    notice.hook.expect("it has one").ended(&notice.event);
                 }
             })
         };
