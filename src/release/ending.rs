@@ -33,7 +33,11 @@ impl State {
         let slot = &mut self.slots[index];
         match &mut slot.event {
             Some(end) if end.ticket == event.ticket => *end = event,
-            _ => self.slots.cancellations.end(event),
+            _ => {
+                self.slots.cancellations.end(event);
+                // Who waits for it may be counted nowhere.
+                self.wakes.waiters = true;
+            }
         }
         self.wakes.waiters |= self.slots[index].waiters > 0;
         self.wakes.watchers |= self.watchers.iter().any(|serial| self.is_past(*serial));

@@ -220,8 +220,7 @@ impl Shared {
                 Err(late) => break Err(late),
             };
             if !waits {
-                state.slots[index].waiters += 1;
-                waits = true;
+                waits = state.slots.start_waiting(ticket);
             }
             (state, _) = self.wait(&self.waiters, state, pause);
         };

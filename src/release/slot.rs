@@ -139,7 +139,7 @@ impl Slot {
 /// All slots. More than the capacity, so that a number of outcomes is always remembered.
 pub(crate) struct Slots {
     slots: Vec<Slot>,
-    free: List,
+    pub(crate) free: List,
     live: usize,
     capacity: usize,
     remembered: usize,
@@ -186,6 +186,17 @@ impl Slots {
         if slot.waiters == 0 {
             self.free.push_back(&mut self.slots, index);
         }
+    }
+
+    /// A thread waits for the ticket. `true`: it is counted until it calls `stop_waiting`.
+    ///
+    /// A release on its way back to its owner has a place no more: its slot may be free already, or
+    /// another's, and its end is remembered elsewhere.
+    pub(crate) fn start_waiting(&mut self, ticket: Ticket) -> bool {
+        let slot = &mut self.slots[ticket.index()];
+        let has_slot = slot.is_pending(ticket);
+        slot.waiters += u32::from(has_slot);
+        has_slot
     }
 
     /// A thread no longer waits for the slot's ticket.

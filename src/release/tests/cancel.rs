@@ -210,3 +210,53 @@ fn a_ticket_on_its_way_back_cancels_nothing_that_came_after_it() {
     assert_eq!((record.attempts(), record.drops()), (1, 1));
     close(&queue);
 }
+
+/// A wait that begins while the release is on its way back is not for the place, which may be free.
+#[test]
+fn a_wait_for_what_is_on_its_way_back_leaves_its_place_alone() {
+    let queue = queue_with(|options| options.capacity = 2);
+    let (resource, _, end, begun) = hanging();
+    submit(&queue, Lane::Native, resource);
+    begun.recv().unwrap();
+    let mut reservation = queue.reserve(Kind::Chroot, "taken back").unwrap();
+    let ticket = reservation.ticket();
+    let asks = queue.clone();
+    reservation.set_reclaim(Box::new(move |reservation, resource| {
+        reservation.discard(resource);
+        let early = asks.wait(ticket, Some(Instant::now() + Duration::from_millis(1)));
+        assert_eq!(early.unwrap_err().status(), Status::TimedOut);
+    }));
+    reservation.submit(Lane::Native, scripted(verified).0);
+    queue.cancel(ticket).unwrap();
+    drop(end);
+    queue.drain(soon()).unwrap();
+    // Until every place was used again: no two things ever have the same.
+    for _ in 0..2 * 4096 {
+        let pair = [(); 2].map(|()| queue.reserve(Kind::Chroot, "either").unwrap());
+        assert_ne!(pair[0].ticket().index(), pair[1].ticket().index());
+    }
+    close(&queue);
+}
+
+/// A wake-up for everybody who waits, wherever they are counted.
+#[test]
+fn who_waits_for_what_is_on_its_way_back_hears_of_its_end() {
+    let (queue, end) = held_up();
+    let mut reservation = queue.reserve(Kind::Chroot, "taken back").unwrap();
+    let ticket = reservation.ticket();
+    let (asks, (waits, is_waiting)) = (queue.clone(), mpsc::channel());
+    reservation.set_reclaim(Box::new(move |reservation, resource| {
+        reservation.discard(resource);
+        let waiter = std::thread::spawn(move || {
+            let event = asks.wait(ticket, Some(soon()));
+            event.map(|event| event.outcome)
+        });
+        waits.send(waiter).unwrap();
+    }));
+    reservation.submit(Lane::Native, scripted(verified).0);
+    queue.cancel(ticket).unwrap();
+    let outcome = is_waiting.recv().unwrap().join().unwrap();
+    assert_eq!(outcome, Ok(Outcome::Cancelled));
+    drop(end);
+    close(&queue);
+}

@@ -133,6 +133,8 @@ impl Queue {
             assert_eq!((stats.depth, stats.in_flight, stats.reserved), (0, 0, 0));
             assert_eq!((stats.workers, stats.stuck), (0, 0));
             assert_eq!(state.workforce.threads, 0);
+            // Every place is free, once.
+            assert_eq!(state.slots.free.len(), state.slots.as_slice().len());
             assert!(state.is_over());
         });
     }
