@@ -179,10 +179,12 @@ impl State {
             &mut self.jitter,
         );
         let Some(pause) = pause else { return false };
-        let due = now + pause;
         slot.phase = Phase::Waiting;
-        self.retries.push(Reverse((due, index, slot.generation)));
-        self.workforce.need_timer(due, &mut self.wakes);
+        // After a pause that the clock can't count there is no other attempt.
+        if let Some(due) = now.checked_add(pause) {
+            self.retries.push(Reverse((due, index, slot.generation)));
+            self.workforce.need_timer(due, &mut self.wakes);
+        }
         true
     }
 

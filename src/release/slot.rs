@@ -220,6 +220,14 @@ impl Slots {
         slot.is_some_and(|slot| slot.is_pending(ticket)) || self.cancellations.is_returning(ticket)
     }
 
+    /// The slot that a worker is at on behalf of this ticket.
+    pub(crate) fn at_work(&self, ticket: Ticket) -> Option<u32> {
+        let index = ticket.index() as u32;
+        let slot = self.slots.get(ticket.index())?;
+        let is_at_work = matches!(slot.phase, Phase::Running | Phase::Left);
+        (is_at_work && slot.ticket(index) == ticket).then_some(index)
+    }
+
     /// How the release with this ticket ended.
     pub(crate) fn end_of(&self, ticket: Ticket) -> Option<Event> {
         let event = self.slots.get(ticket.index())?.event;

@@ -141,13 +141,21 @@ fn start_worker(
     let inside = shared.clone();
     let body = move || {
         INSIDE.set(address(&inside));
-        work(&inside, lane, worker);
+        employ(&inside, worker, || work(&inside, lane, worker));
     };
     let started = supervisor.spawn(name, Box::new(body));
     if started.is_err() {
         shared.with(|state| state.hire_failed(worker, Instant::now()));
     }
     started
+}
+
+/// Has a worker work. One that unwinds, by a fault of ours that the panic hook has reported, is one
+/// less, not one that is at it for ever.
+pub(super) fn employ(shared: &Shared, worker: usize, work: impl FnOnce()) {
+    if caught(work).is_err() {
+        shared.with(|state| state.unwound(worker, Instant::now()));
+    }
 }
 
 /// The timer: repeats what is due, finds stuck workers, starts workers.
