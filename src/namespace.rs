@@ -53,6 +53,10 @@ struct OpenNamespace {
 impl Open for OpenNamespace {
     const NAME: &'static str = "the namespace was released";
 
+    fn ticket(&self) -> Ticket {
+        self.reservation.ticket()
+    }
+
     fn submit(self) {
         self.reservation.submit(Lane::Native, self.resource);
     }

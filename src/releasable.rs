@@ -14,6 +14,9 @@ pub(crate) trait Open: Sized {
     /// For the message of CLOSED.
     const NAME: &'static str;
 
+    /// The ticket that its release will have.
+    fn ticket(&self) -> Ticket;
+
     /// Hands itself to the queue: no failure, no wait, no allocation.
     fn submit(self);
 }
@@ -48,13 +51,24 @@ impl<T: Open> Releasable<T> {
 
     /// No new use from here; the last running one submits, or else this call.
     pub(crate) fn release(&self) -> Result<Ticket> {
-        let ticket = self.ticket();
+        // The ticket is that of what was closed: as soon as it is submitted somebody may cancel it, and
+        // open this again under another.
         match self.rundown.close() {
-            Closing::AlreadyClosed => return Err(closed::<T>()),
-            Closing::Busy => self.queue.announce(ticket),
-            Closing::Idle(open) => open.submit(),
+            Closing::AlreadyClosed => Err(closed::<T>()),
+            Closing::Busy(usage) => {
+                let ticket = usage.ticket();
+                self.queue.announce(ticket);
+                if let Some(open) = usage.end() {
+                    open.submit();
+                }
+                Ok(ticket)
+            }
+            Closing::Idle(open) => {
+                let ticket = open.ticket();
+                open.submit();
+                Ok(ticket)
+            }
         }
-        Ok(ticket)
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -7,7 +7,7 @@ use std::sync::{OnceLock, Weak};
 use super::Inner;
 use crate::error::{Error, Result, Status};
 use crate::releasable::Open;
-use crate::release::{BeforeRelease, Hook, Lane, MountProof, Proof, Reservation, Resource};
+use crate::release::{BeforeRelease, Hook, Lane, MountProof, Proof, Reservation, Resource, Ticket};
 
 /// The descriptors of a chroot. Boxed when it is opened, so that its release allocates nothing.
 pub(crate) struct Tree {
@@ -87,6 +87,10 @@ impl OpenChroot {
 
 impl Open for OpenChroot {
     const NAME: &'static str = "the chroot was released";
+
+    fn ticket(&self) -> Ticket {
+        self.reservation.ticket()
+    }
 
     fn submit(self) {
         self.reservation.submit(Lane::Native, self.tree);
