@@ -2,11 +2,12 @@
 
 mod enter;
 
+use std::any::Any;
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Weak, mpsc};
 
 pub use enter::{Entered, RestoreError};
 
@@ -48,6 +49,30 @@ struct Inner {
 struct OpenNamespace {
     resource: Box<Descriptor>,
     reservation: Reservation,
+}
+
+impl OpenNamespace {
+    /// `namespace` gets the descriptor back when its release is cancelled.
+    fn new(
+        resource: Box<Descriptor>,
+        mut reservation: Reservation,
+        namespace: Weak<Inner>,
+    ) -> OpenNamespace {
+        let reclaim = move |reservation: Reservation, resource: Box<dyn Resource>| {
+            let resource: Box<dyn Any> = resource;
+            // The queue gives back what it was given.
+            let Ok(resource) = resource.downcast::<Descriptor>() else {
+                return;
+            };
+            let open = OpenNamespace::new(resource, reservation, namespace.clone());
+            Releasable::give_back(&namespace, open);
+        };
+        reservation.set_reclaim(Box::new(reclaim));
+        OpenNamespace {
+            resource,
+            reservation,
+        }
+    }
 }
 
 impl Open for OpenNamespace {
@@ -144,14 +169,14 @@ impl MountNamespace {
             .releases()
             .reserve(Kind::MountNamespace, &label.to_string_lossy())?;
         let ticket = reservation.ticket();
-        let open = OpenNamespace {
-            resource: Box::new(Descriptor(Some(descriptor))),
-            reservation,
-        };
-        Ok(MountNamespace(Arc::new(Inner {
-            gate: gate.clone(),
-            id,
-            releasable: Releasable::new(gate.releases(), ticket, open),
+        let resource = Box::new(Descriptor(Some(descriptor)));
+        Ok(MountNamespace(Arc::new_cyclic(|namespace| {
+            let open = OpenNamespace::new(resource, reservation, namespace.clone());
+            Inner {
+                gate: gate.clone(),
+                id,
+                releasable: Releasable::new(gate.releases(), ticket, open),
+            }
         })))
     }
 

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::error::{Error, Result};
 use crate::release::{ReleaseQueue, Ticket};
@@ -81,9 +81,17 @@ impl<T: Open> Releasable<T> {
     }
 
     /// Takes the open form back after a cancelled release.
-    pub(crate) fn open_again(&self, ticket: Ticket, open: T) {
-        self.ticket.store(ticket.as_raw(), Ordering::Release);
+    pub(crate) fn open_again(&self, open: T) {
+        self.ticket.store(open.ticket().as_raw(), Ordering::Release);
         self.rundown.open_again(open);
+    }
+
+    /// The same for an owner who may be gone: it is released again then.
+    pub(crate) fn give_back<O: AsRef<Releasable<T>>>(owner: &Weak<O>, open: T) {
+        match owner.upgrade() {
+            Some(owner) => (*owner).as_ref().open_again(open),
+            None => open.submit(),
+        }
     }
 }
 

@@ -206,6 +206,11 @@ impl ReleaseQueue {
 
     /// Takes back a release that no worker has begun. Its owner has it back when this returns; its
     /// outcome is `Cancelled`. INVALID_STATE once it has started, NOT_FOUND.
+    ///
+    /// A chroot or namespace is open again; where the last handle is gone it is released again, under
+    /// a ticket of its own. A job is as before its submit; where the last handle is gone it is dropped.
+    /// That goes for a release that was given up and is tried again, too, unless an attempt has closed
+    /// the thing already.
     pub fn cancel(&self, ticket: Ticket) -> Result<()> {
         let cancelled = self
             .0

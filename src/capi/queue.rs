@@ -62,6 +62,9 @@ pub unsafe extern "C" fn nsgate_gate_wait(
 /// Takes back a release that no worker has begun. Its outcome is NSGATE_OUTCOME_CANCELLED, and the
 /// chroot or job is its owner's again, as before the submit.
 ///
+/// What nobody has a handle of any more can't be given back. A chroot or namespace is released again,
+/// under a ticket of its own: always so a namespace, whose handle its release ended. A job is dropped.
+///
 /// Errors: NSGATE_INVALID_STATE once it has begun or ended; NSGATE_NOT_FOUND when there never was such
 /// a ticket.
 #[unsafe(no_mangle)]

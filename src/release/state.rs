@@ -260,10 +260,12 @@ impl State {
             lane,
             resource,
             hook,
+            reclaim,
             ..
         } = self.failed.remove(position);
         let mut attachments = Attachments {
             hook,
+            reclaim,
             ..Attachments::default()
         };
         Ok(self.submit(index, lane, resource, &mut attachments, now))

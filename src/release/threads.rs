@@ -154,7 +154,8 @@ fn start_worker(
 /// less, not one that is at it for ever.
 pub(super) fn employ(shared: &Shared, worker: usize, work: impl FnOnce()) {
     if caught(work).is_err() {
-        shared.with(|state| state.unwound(worker, Instant::now()));
+        let reclaim = shared.with(|state| state.unwound(worker, Instant::now()));
+        let _ = drop_caught(reclaim);
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::lane::Call;
 use super::outcome::{Kind, Ticket};
-use super::resource::Lane;
+use super::resource::{Lane, Reclaim};
 use super::slot::Phase;
 use super::state::{State, Wakes};
 use crate::error::{Error, Status};
@@ -164,23 +164,27 @@ impl State {
     }
 
     /// The worker's thread unwound. What it was at has failed; another may take its place, after a
-    /// pause, as it may fare no better.
-    pub(crate) fn unwound(&mut self, worker: usize, now: Instant) {
+    /// pause, as it may fare no better. What comes back has to be dropped.
+    pub(crate) fn unwound(&mut self, worker: usize, now: Instant) -> Option<Reclaim> {
         let employed = self.workforce.workers[worker].as_ref();
         let running = employed.and_then(|worker| worker.running.as_ref());
         let ticket = running.and_then(|running| running.ticket);
-        match ticket.and_then(|ticket| self.slots.at_work(ticket)) {
+        let reclaim = match ticket.and_then(|ticket| self.slots.at_work(ticket)) {
             Some(index) => {
                 let resource = self.slots[index].resource.take();
                 let error = Error::new(Status::Panic, "the worker panicked");
-                self.settle_failed(index, worker, resource, error, now);
+                self.settle_failed(index, worker, resource, error, now)
             }
-            None => self.end(worker),
-        }
+            None => {
+                self.end(worker);
+                None
+            }
+        };
         self.workforce.hire_again = now.checked_add(State::HIRE_PAUSE);
         self.dismiss(worker);
         self.workforce.wake_timer(&mut self.wakes);
         self.look_for_the_end();
+        reclaim
     }
 
     pub(crate) fn thread_ended(&mut self) {

@@ -223,7 +223,7 @@ fn take_back(queue: &Queue, releasable: &Releasable<Opened>, ticket: Ticket) -> 
         ticket: cancelled.ticket,
         resource: cancelled.resource,
     };
-    releasable.open_again(cancelled.ticket, opened);
+    releasable.open_again(opened);
     queue
         .0
         .with(|state| state.announce_cancelled(cancelled.index, cancelled.event, None));
