@@ -243,10 +243,21 @@ impl ReleaseQueue {
     /// Waits until nothing is left or the deadline passes, and says what became of everything and
     /// what remains. May be called again. WOULD_DEADLOCK.
     pub fn drain(&self, deadline: Instant) -> Result<Report> {
-        self.must_be_outside()?;
-        // What is left at the deadline is in the report.
-        let _ = self.0.shared.wait_past(Some(u64::MAX), Some(deadline));
+        self.wait_until_empty(deadline)?;
         Ok(self.report())
+    }
+
+    /// The same, without the items of the report.
+    pub(crate) fn drain_and_count(&self, deadline: Instant) -> Result<Report> {
+        self.wait_until_empty(deadline)?;
+        Ok(self.0.shared.with_quietly(|state| state.counts()))
+    }
+
+    /// What is left at the deadline is for the report to say.
+    fn wait_until_empty(&self, deadline: Instant) -> Result<()> {
+        self.must_be_outside()?;
+        let _ = self.0.shared.wait_past(Some(u64::MAX), Some(deadline));
+        Ok(())
     }
 
     /// Figures of this moment.
@@ -261,6 +272,15 @@ impl ReleaseQueue {
         self.0
             .shared
             .with_quietly(|state| state.report(Instant::now()))
+    }
+
+    /// How much remains or is on the list of what failed, and the first of it: `most` of what remains,
+    /// and all of what failed.
+    pub(crate) fn items(&self, most: usize) -> (usize, Vec<ReportItem>) {
+        self.0.shared.with_quietly(|state| {
+            let count = state.outstanding.len() + state.failed.len();
+            (count, state.items(most, Instant::now()))
+        })
     }
 
     /// The releases that were given up, oldest first. The last 1,024 are kept; older ones are
@@ -307,7 +327,7 @@ impl ReleaseQueue {
                 Ok(()) => Default::default(),
                 Err(_) => state.abandon(now),
             };
-            let report = state.report_after_close(remaining, now);
+            let report = state.report_after_close(remaining);
             state.seal(now);
             (report, abandoned)
         });

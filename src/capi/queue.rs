@@ -109,7 +109,7 @@ pub unsafe extern "C" fn nsgate_gate_drain(
     entry!(error, {
         let out = OutStruct::optional(report)?;
         let gate = gate.get()?;
-        let report = gate.releases().drain(date(timeout_ns)?)?;
+        let report = gate.releases().drain_and_count(date(timeout_ns)?)?;
         if let Some(out) = out {
             out.write(&nsgate_report::from(&report));
         }
@@ -120,7 +120,7 @@ pub unsafe extern "C" fn nsgate_gate_drain(
 /// Lists what has not ended, oldest first, and then what was given up.
 ///
 /// Ownership: buffer takes as many as fit; it may be NULL with a capacity of 0. count is how many
-/// there are.
+/// there are at that moment, also when that is more than the capacity.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_gate_report_items(
     gate: nsgate_gate,
@@ -132,9 +132,9 @@ pub unsafe extern "C" fn nsgate_gate_report_items(
     entry!(error, {
         let buffer = OutArray::new(buffer, capacity)?;
         let count = Out::new(count)?;
-        let report = gate.get()?.releases().report();
-        count.write(report.items.len());
-        buffer.write(report.items.iter().map(nsgate_report_item::from));
+        let (there_are, items) = gate.get()?.releases().items(buffer.capacity());
+        count.write(there_are);
+        buffer.write(items.iter().map(nsgate_report_item::from));
         Ok(())
     })
 }

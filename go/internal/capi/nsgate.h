@@ -596,7 +596,7 @@ nsgate_status nsgate_gate_drain(nsgate_gate gate,
  * Lists what has not ended, oldest first, and then what was given up.
  *
  * Ownership: buffer takes as many as fit; it may be NULL with a capacity of 0. count is how many
- * there are.
+ * there are at that moment, also when that is more than the capacity.
  */
 nsgate_status nsgate_gate_report_items(nsgate_gate gate,
                                        nsgate_report_item *buffer,
