@@ -21,13 +21,14 @@ impl State {
             stats.stuck += u64::from(lane.stuck);
             stats.workers += u64::from(lane.alive);
             stats.replacement_workers += u64::from(lane.replacements());
-            let head = lane.queue.first().map(|first| &self.slots[first]);
-            let waits = head.filter(|slot| slot.started.is_none());
-            let age = waits
-                .and_then(|slot| slot.submitted)
-                .map(|at| since(at, now));
-            stats.oldest_queued = stats.oldest_queued.max(age.unwrap_or_default());
         }
+        // In the order of submission, unlike the queues of the lanes, which also hold what was tried.
+        let fresh = self
+            .outstanding
+            .iter(self.slots.as_slice())
+            .find(|(_, slot)| slot.phase == Phase::Queued && slot.started.is_none());
+        let submitted = fresh.and_then(|(_, slot)| slot.submitted);
+        stats.oldest_queued = submitted.map_or(Duration::ZERO, |at| since(at, now));
         for (_, running) in self.workforce.running() {
             let age = since(running.since, now);
             stats.longest_running = stats.longest_running.max(age);

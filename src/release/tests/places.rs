@@ -204,3 +204,44 @@ fn everything_that_remains_is_counted_and_as_much_is_listed_as_is_asked_for() {
     drop(end);
     assert_eq!(close(&queue).released, many as u64);
 }
+
+/// However many that were tried already are before it in the queue.
+#[test]
+fn the_oldest_queued_is_the_oldest_that_never_was_at_a_worker() {
+    let queue = queue_with(|options| {
+        options.retry.first_pause = Duration::from_micros(1);
+        options.native_budget = Duration::from_secs(3600);
+    });
+    let (resume, resumes) = mpsc::channel::<()>();
+    let (retried, _) = scripted(move |attempt| match attempt {
+        1 => {
+            let _ = resumes.recv();
+            Err(errno(libc::EBUSY))
+        }
+        _ => Ok(Proof::Verified),
+    });
+    submit(&queue, Lane::Native, retried);
+    let (resource, _, end, begun) = hanging();
+    submit(&queue, Lane::Native, resource);
+    drop(resume);
+    begun.recv().unwrap();
+    let queued = || {
+        let lane = |state: &mut State| state.lanes[Lane::Native as usize].queue.len();
+        queue.0.shared.with(lane)
+    };
+    until("one waits for its second attempt", || queued() == 1);
+    let stepped = queue.reserve(Kind::Chroot, "has a step").unwrap();
+    stepped.set_before_release(Box::new(|| Ok(())));
+    stepped.submit(Lane::Native, scripted(verified).0);
+    until("one has its step behind it", || queued() == 2);
+    // Nothing that waits is fresh.
+    assert_eq!(queue.stats().oldest_queued, Duration::ZERO);
+    submit(&queue, Lane::Native, scripted(verified).0);
+    until("its age is told", || {
+        queue.stats().oldest_queued > Duration::ZERO
+    });
+    drop(end);
+    queue.drain(soon()).unwrap();
+    assert_eq!(queue.stats().oldest_queued, Duration::ZERO);
+    close(&queue);
+}
