@@ -18,7 +18,7 @@ use crate::kernel::namespace as kernel;
 use crate::kernel::namespace::NamespaceId;
 use crate::kernel::process::ProcRoot;
 use crate::releasable::{Open, Releasable};
-use crate::release::{Kind, Lane, Proof, Reservation, Resource, Ticket, queue_taken_along};
+use crate::release::{Kind, Lane, Proof, Reservation, Resource, Ticket};
 use crate::subscriber::waits;
 use crate::trace;
 
@@ -213,7 +213,11 @@ impl MountNamespace {
     pub fn run<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R> {
         let open = self.0.releasable.begin()?;
         let enter = || kernel::set(open.as_fd());
-        let job = queue_taken_along(waits::taken_along(job));
+        let job = self
+            .0
+            .gate
+            .releases()
+            .job_inside(open.ticket(), waits::taken_along(job));
         trace::run(&self.0.id, |visit| {
             self.0.gate.threads().run(enter, job, visit)
         })
@@ -229,12 +233,13 @@ impl MountNamespace {
         let open = Arc::new(Releasable::begin_owned(self.0.clone())?);
         let target = open.clone();
         let enter = Box::new(move || kernel::set(target.as_fd()));
+        let job = self.0.gate.releases().started_inside(open.ticket(), job);
         let done = move |outcome| {
             drop(open);
             done(outcome);
         };
         let threads = self.0.gate.threads();
-        threads.start(&self.0.id, enter, job, Box::new(done))
+        threads.start(&self.0.id, enter, Box::new(job), Box::new(done))
     }
 
     /// Hands the namespace over for release. New work is refused with CLOSED from here, as is a

@@ -15,6 +15,7 @@ mod cancellations;
 mod ending;
 mod events;
 mod failed;
+mod inside;
 mod job;
 mod lane;
 mod list;
@@ -41,7 +42,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::error::Result;
+use crate::error::{Result, Status};
 use crate::gate::GateOptions;
 use crate::gate::supervisor::Supervisor;
 use crate::kernel::event_fd::EventFd;
@@ -61,13 +62,13 @@ pub(crate) use reservation::Reservation;
 pub(crate) use resource::{BeforeRelease, Hook, Lane, Resource};
 pub use retry::RetryOptions;
 pub use stats::{Histogram, Stats};
-pub(crate) use threads::queue_taken_along;
 pub use unmount::UnmountOptions;
 
 /// A gate's queue of releases. A cheap handle.
 ///
 /// Any thread may call any method. What would wait for its own caller, because that is a worker or
-/// a callback of this queue, answers WOULD_DEADLOCK.
+/// a callback of this queue, or a job inside of what is released, answers WOULD_DEADLOCK, whatever the
+/// deadline is.
 ///
 /// ```
 /// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
@@ -200,8 +201,9 @@ impl ReleaseQueue {
     /// 4,096 are, at least). TIMED_OUT. A release that has ended is answered even where waiting is
     /// WOULD_DEADLOCK.
     pub fn wait(&self, ticket: Ticket, deadline: Option<Instant>) -> Result<Event> {
-        let may_wait = !threads::is_inside(&self.0.shared);
-        self.0.shared.wait_for(ticket, deadline, may_wait)
+        let shared = &self.0.shared;
+        let may_wait = !inside::works_for(shared) && !inside::held_up(shared).contains(&ticket);
+        shared.wait_for(ticket, deadline, may_wait)
     }
 
     /// Takes back a release that no worker has begun. Its owner has it back when this returns; its
@@ -237,7 +239,8 @@ impl ReleaseQueue {
     /// Waits until everything submitted before this call has ended. TIMED_OUT, WOULD_DEADLOCK.
     pub fn fence(&self, deadline: Option<Instant>) -> Result<()> {
         self.must_be_outside()?;
-        self.0.shared.wait_past(None, deadline)
+        let shared = &self.0.shared;
+        shared.wait_past(None, deadline, &inside::held_up(shared))
     }
 
     /// Waits until nothing is left or the deadline passes, and says what became of everything and
@@ -256,8 +259,12 @@ impl ReleaseQueue {
     /// What is left at the deadline is for the report to say.
     fn wait_until_empty(&self, deadline: Instant) -> Result<()> {
         self.must_be_outside()?;
-        let _ = self.0.shared.wait_past(Some(u64::MAX), Some(deadline));
-        Ok(())
+        let shared = &self.0.shared;
+        let held_up = inside::held_up(shared);
+        match shared.wait_past(Some(u64::MAX), Some(deadline), &held_up) {
+            Err(error) if error.status() == Status::WouldDeadlock => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Figures of this moment.
@@ -319,7 +326,7 @@ impl ReleaseQueue {
         self.must_be_outside()?;
         let shared = &self.0.shared;
         shared.with(State::close);
-        let drained = shared.wait_past(Some(u64::MAX), Some(deadline));
+        let drained = shared.wait_past(Some(u64::MAX), Some(deadline), &[]);
         let (report, abandoned) = shared.with(|state| {
             let now = Instant::now();
             let remaining = state.report(now);
@@ -371,7 +378,7 @@ impl ReleaseQueue {
     }
 
     fn must_be_outside(&self) -> Result<()> {
-        match threads::is_inside(&self.0.shared) {
+        match inside::works_for(&self.0.shared) {
             true => Err(would_deadlock()),
             false => Ok(()),
         }

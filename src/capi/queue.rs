@@ -38,9 +38,10 @@ pub unsafe extern "C" fn nsgate_gate_stats(
 /// Outcomes are remembered for as long as there is room; an old one may be forgotten.
 ///
 /// Ownership: event may be NULL.
-/// Threads: any but the library's workers.
+/// Threads: any.
 /// Errors: NSGATE_TIMED_OUT; NSGATE_NOT_FOUND when there never was such a ticket, or its outcome was
-/// forgotten; NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue.
+/// forgotten; NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue, or from a function that
+/// runs inside of what the release is of.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_gate_wait(
     gate: nsgate_gate,
@@ -80,7 +81,8 @@ pub unsafe extern "C" fn nsgate_gate_cancel(
 
 /// Waits until everything that was submitted before the call has ended.
 ///
-/// Errors: NSGATE_TIMED_OUT; NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue.
+/// Errors: NSGATE_TIMED_OUT; NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue, or from a
+/// function that runs inside of something that was released before the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_gate_fence(
     gate: nsgate_gate,
@@ -98,7 +100,8 @@ pub unsafe extern "C" fn nsgate_gate_fence(
 /// That time ran out is no failure: report.remaining tells.
 ///
 /// Ownership: report may be NULL; its size is the caller's.
-/// Errors: NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue.
+/// Errors: NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue, or from a function that runs
+/// inside of something that was released, or is during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_gate_drain(
     gate: nsgate_gate,

@@ -169,6 +169,8 @@ impl State {
         if slot.phase == Phase::Reserved && slot.ticket(index) == ticket {
             slot.phase = Phase::Announced;
             self.admit(index, now);
+            // One of them may be what the release waits for.
+            self.wakes.watchers |= !self.watchers.is_empty();
         }
     }
 
@@ -308,6 +310,12 @@ impl State {
             self.workforce.wake_timer(&mut self.wakes);
             self.wakes.notifier = true;
         }
+    }
+
+    /// Whether this release has not ended and is one of the given number of submissions.
+    pub(crate) fn is_asked_for(&self, ticket: Ticket, serial: u64) -> bool {
+        let is_pending = self.slots.is_pending(ticket);
+        is_pending && self.slots[ticket.index() as u32].serial <= serial
     }
 
     /// Whether everything submitted up to the given number of submissions has ended.

@@ -33,5 +33,6 @@ mod namespace;
 mod overload;
 mod queue_model;
 mod release;
+mod release_inside;
 mod soak;
 mod without_mount_setattr;

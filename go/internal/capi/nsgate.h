@@ -548,9 +548,10 @@ nsgate_status nsgate_gate_stats(nsgate_gate gate, nsgate_stats *out, nsgate_erro
  * Outcomes are remembered for as long as there is room; an old one may be forgotten.
  *
  * Ownership: event may be NULL.
- * Threads: any but the library's workers.
+ * Threads: any.
  * Errors: NSGATE_TIMED_OUT; NSGATE_NOT_FOUND when there never was such a ticket, or its outcome was
- * forgotten; NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue.
+ * forgotten; NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue, or from a function that
+ * runs inside of what the release is of.
  */
 nsgate_status nsgate_gate_wait(nsgate_gate gate,
                                uint64_t ticket,
@@ -575,9 +576,12 @@ nsgate_status nsgate_gate_cancel(nsgate_gate gate,
 /**
  * Waits until everything that was submitted before the call has ended.
  *
- * Errors: NSGATE_TIMED_OUT; NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue.
+ * Errors: NSGATE_TIMED_OUT; NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue, or from a
+ * function that runs inside of something that was released before the call.
  */
-nsgate_status nsgate_gate_fence(nsgate_gate gate, int64_t timeout_ns, nsgate_error *error);
+nsgate_status nsgate_gate_fence(nsgate_gate gate,
+                                int64_t timeout_ns,
+                                nsgate_error *error);
 
 /**
  * Waits until nothing is left to release, or the time is over, and reports. It can be called again.
@@ -585,7 +589,8 @@ nsgate_status nsgate_gate_fence(nsgate_gate gate, int64_t timeout_ns, nsgate_err
  * That time ran out is no failure: report.remaining tells.
  *
  * Ownership: report may be NULL; its size is the caller's.
- * Errors: NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue.
+ * Errors: NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue, or from a function that runs
+ * inside of something that was released, or is during the call.
  */
 nsgate_status nsgate_gate_drain(nsgate_gate gate,
                                 int64_t timeout_ns,

@@ -117,7 +117,9 @@ impl Queue {
     }
 
     pub(super) fn drain(&self) {
-        self.0.wait_past(Some(u64::MAX), None).expect("no deadline");
+        self.0
+            .wait_past(Some(u64::MAX), None, &[])
+            .expect("no deadline");
     }
 
     pub(super) fn seal(&self) {

@@ -201,7 +201,7 @@ fn a_fence_counts_a_release_that_waits_for_its_last_use() {
             thread::spawn(move || drop(releasable.begin()))
         };
         releasable.release().unwrap();
-        queue.0.wait_past(None, None).unwrap();
+        queue.0.wait_past(None, None, &[]).unwrap();
         assert_eq!(record.drops(), 1);
         user.join().unwrap();
         drop(releasable);
