@@ -118,16 +118,14 @@ typedef struct nsgate_error {
 #define NSGATE_WOULD_DEADLOCK 12
 /** The deadline passed. */
 #define NSGATE_TIMED_OUT 13
-/** The release was cancelled. */
-#define NSGATE_CANCELLED 14
 /** The kernel or the system lacks what this needs. */
-#define NSGATE_UNSUPPORTED 15
+#define NSGATE_UNSUPPORTED 14
 /** A system call failed; the error's os_error is its errno, the message names the call. */
-#define NSGATE_OS 16
+#define NSGATE_OS 15
 /** Code of the library panicked. The object that was used may be closed, but nothing else. */
-#define NSGATE_PANIC 17
+#define NSGATE_PANIC 16
 /** A callback answered with something other than NSGATE_OK. */
-#define NSGATE_CALLBACK_FAILED 18
+#define NSGATE_CALLBACK_FAILED 17
 
 /**
  * Names a status: "NSGATE_OK"; "NSGATE_UNKNOWN" for a number that is none.
