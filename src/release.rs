@@ -54,7 +54,6 @@ use state::State;
 use threads::Subscribers;
 
 pub use job::Job;
-pub(crate) use options::QueueOptions;
 pub use outcome::{Event, Kind, Outcome, Proof, Ticket};
 pub(crate) use proof::MountProof;
 pub use report::{FailedRelease, ReleaseState, Report, ReportItem, StuckRelease};
@@ -104,11 +103,7 @@ impl Drop for Handle {
 
 impl ReleaseQueue {
     /// Starts the queue's threads.
-    pub(crate) fn start(
-        supervisor: &Supervisor,
-        options: impl Into<QueueOptions>,
-    ) -> Result<ReleaseQueue> {
-        let options = options.into();
+    pub(crate) fn start(supervisor: &Supervisor, options: GateOptions) -> Result<ReleaseQueue> {
         let proc = Arc::new(ProcRoot::open()?);
         let (retry, budget) = (options.retry, options.callback_budget);
         // The address of something fresh is seed enough for spreading pauses.
@@ -381,21 +376,6 @@ impl ReleaseQueue {
         match inside::works_for(&self.0.shared) {
             true => Err(would_deadlock()),
             false => Ok(()),
-        }
-    }
-}
-
-impl From<&GateOptions> for QueueOptions {
-    fn from(options: &GateOptions) -> QueueOptions {
-        QueueOptions {
-            capacity: options.capacity,
-            event_capacity: options.event_capacity,
-            blocking_workers: options.blocking_workers,
-            replacement_workers: options.replacement_workers,
-            native_budget: options.native_budget,
-            blocking_budget: options.blocking_budget,
-            callback_budget: options.callback_budget,
-            retry: options.retry,
         }
     }
 }

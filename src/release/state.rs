@@ -10,7 +10,6 @@ use std::time::Instant;
 use super::failed::{FailedEntry, FailedList};
 use super::lane::LaneState;
 use super::list::{Chain, List};
-use super::options::QueueOptions;
 use super::outcome::{Event, Kind, Outcome, Ticket};
 use super::resource::{Attachments, Hook, Lane, Resource};
 use super::retry::Jitter;
@@ -19,6 +18,7 @@ use super::slot::{Phase, Slots};
 use super::stats::Stats;
 use super::workforce::Workforce;
 use crate::error::{Error, Result, Status};
+use crate::gate::GateOptions;
 
 /// Who has to be woken once the mutex is free.
 #[derive(Default, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub(crate) struct Remains {
 }
 
 pub(crate) struct State {
-    pub(crate) options: QueueOptions,
+    pub(crate) options: GateOptions,
     pub(crate) slots: Slots,
     pub(crate) lanes: [LaneState; 2],
     pub(crate) workforce: Workforce,
@@ -87,7 +87,7 @@ impl State {
     /// Outcomes that can be asked for after their place is used again.
     const REMEMBERED: usize = 4096;
 
-    pub(crate) fn new(options: QueueOptions, seed: u64) -> State {
+    pub(crate) fn new(options: GateOptions, seed: u64) -> State {
         let capacity = options.capacity as usize;
         State {
             slots: Slots::new(capacity, State::REMEMBERED),

@@ -4,7 +4,7 @@ use super::*;
 /// Short enough for a test, long enough for what is not meant to hang.
 const BUDGET: Duration = Duration::from_millis(100);
 
-fn short_budgets(options: &mut QueueOptions) {
+fn short_budgets(options: &mut GateOptions) {
     options.native_budget = BUDGET;
     options.blocking_budget = BUDGET;
 }
