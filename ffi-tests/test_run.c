@@ -111,7 +111,7 @@ struct calls {
   nsgate_gate gate;
   nsgate_chroot chroot;
   nsgate_namespace ns;
-  nsgate_status statuses[7];
+  nsgate_status statuses[10];
   struct sight sight;
 };
 
@@ -123,8 +123,12 @@ static void call_back(void *user_data) {
   calls->statuses[2] = nsgate_chroot_stat(calls->chroot, NSGATE_STR("/"), &stat, NULL);
   calls->statuses[6] = nsgate_gate_begin_close(calls->gate, NULL);
   calls->statuses[3] = nsgate_gate_close(calls->gate, NSGATE_NO_DEADLINE, NULL, NULL);
-  calls->statuses[4] = nsgate_chroot_release(calls->chroot, NULL, NULL);
+  uint64_t ticket = 0;
+  calls->statuses[4] = nsgate_chroot_release(calls->chroot, &ticket, NULL);
   calls->statuses[5] = nsgate_chroot_run(calls->chroot, look, &calls->sight, NULL);
+  calls->statuses[7] = nsgate_gate_wait(calls->gate, ticket, NSGATE_NO_DEADLINE, NULL, NULL);
+  calls->statuses[8] = nsgate_gate_fence(calls->gate, NSGATE_NO_DEADLINE, NULL);
+  calls->statuses[9] = nsgate_gate_drain(calls->gate, NSGATE_NO_DEADLINE, NULL, NULL);
 }
 
 static void from_inside(nsgate_gate gate, bool alone) {
@@ -145,6 +149,9 @@ static void from_inside(nsgate_gate gate, bool alone) {
   STATUS(calls.statuses[6], NSGATE_WOULD_DEADLOCK, NULL, "%s: and its beginning", how);
   STATUS(calls.statuses[4], NSGATE_OK, NULL, "%s: the release of its chroot", how);
   STATUS(calls.statuses[5], NSGATE_CLOSED, NULL, "%s: a run after it", how);
+  STATUS(calls.statuses[7], NSGATE_WOULD_DEADLOCK, NULL, "%s: a wait for that release", how);
+  STATUS(calls.statuses[8], NSGATE_WOULD_DEADLOCK, NULL, "%s: a fence behind it", how);
+  STATUS(calls.statuses[9], NSGATE_WOULD_DEADLOCK, NULL, "%s: a drain", how);
   OK(nsgate_chroot_free(calls.chroot, &error), &error, "the chroot is freed");
   OK(nsgate_namespace_release(calls.ns, NULL, &error), &error, "the namespace is released");
 }

@@ -97,7 +97,7 @@ static void told(nsgate_map map) {
   memset(&b, 0, sizeof b);
   memset(&c, 0, sizeof c);
   a.log = b.log = c.log = log;
-  b.answer = NSGATE_CANCELLED;
+  b.answer = NSGATE_UNSUPPORTED;
   subscribe(map, &a, 'a');
   subscribe(map, &b, 'b');
   CHECK(a.subscription != 0 && a.subscription != b.subscription, "each has an id");

@@ -25,7 +25,6 @@ const (
 	StatusTainted         Status = capi.StatusTainted         // the thread could not be brought back
 	StatusWouldDeadlock   Status = capi.StatusWouldDeadlock   // the call would wait for its own caller
 	StatusTimedOut        Status = capi.StatusTimedOut        // the deadline passed
-	StatusCancelled       Status = capi.StatusCancelled       // the release was cancelled
 	StatusUnsupported     Status = capi.StatusUnsupported     // the kernel or the system lacks this
 	StatusOS              Status = capi.StatusOS              // a system call failed; the errno tells why
 	StatusPanic           Status = capi.StatusPanic           // code that was called panicked
@@ -47,7 +46,6 @@ var statusText = [...]string{
 	StatusTainted:         "tainted",
 	StatusWouldDeadlock:   "would deadlock",
 	StatusTimedOut:        "timed out",
-	StatusCancelled:       "cancelled",
 	StatusUnsupported:     "unsupported",
 	StatusOS:              "system call failed",
 	StatusPanic:           "panic",

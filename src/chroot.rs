@@ -38,8 +38,8 @@ use crate::error::{Error, Result, Status};
 use crate::gate::Gate;
 use crate::kernel::namespace::NamespaceId;
 use crate::kernel::namespace::identify;
-use crate::releasable::{Releasable, Running};
-use crate::release::{BeforeRelease, Hook, Ticket, queue_taken_along};
+use crate::releasable::{Open, Releasable, Running};
+use crate::release::{BeforeRelease, Hook, Ticket};
 use crate::rundown::Rundown;
 use crate::subscriber::waits;
 use crate::trace;
@@ -110,7 +110,11 @@ impl Chroot {
     pub fn run<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R> {
         let open = self.0.releasable.begin()?;
         let enter = || go_inside(&self.0.gate, &open, &self.0.making);
-        let job = queue_taken_along(waits::taken_along(job));
+        let job = self
+            .0
+            .gate
+            .releases()
+            .job_inside(open.ticket(), waits::taken_along(job));
         trace::run(&self.0.volume.display(), |visit| {
             self.0.gate.threads().run(enter, job, visit)
         })
@@ -126,12 +130,18 @@ impl Chroot {
         let open = Arc::new(Releasable::begin_owned(self.0.clone())?);
         let (inner, opened) = (self.0.clone(), open.clone());
         let enter = Box::new(move || go_inside(&inner.gate, &opened, &inner.making));
+        let job = self.0.gate.releases().started_inside(open.ticket(), job);
         let done = move |outcome| {
             drop(open);
             done(outcome);
         };
         let threads = self.0.gate.threads();
-        threads.start(&self.0.volume.display(), enter, job, Box::new(done))
+        threads.start(
+            &self.0.volume.display(),
+            enter,
+            Box::new(job),
+            Box::new(done),
+        )
     }
 
     /// Which mount namespace jobs of this chroot run in; makes it if there is none yet, as a run

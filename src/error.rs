@@ -51,21 +51,19 @@ pub enum Status {
     WouldDeadlock = 12,
     /// The deadline passed.
     TimedOut = 13,
-    /// The release was cancelled.
-    Cancelled = 14,
     /// The kernel or the system lacks what this needs.
-    Unsupported = 15,
+    Unsupported = 14,
     /// A system call failed; the errno tells why.
-    Os = 16,
+    Os = 15,
     /// Code that was called panicked.
-    Panic = 17,
+    Panic = 16,
     /// A callback answered with a status other than OK.
-    CallbackFailed = 18,
+    CallbackFailed = 17,
 }
 
 impl Status {
     /// Every status, in the order of its number.
-    pub const ALL: [Status; 19] = [
+    pub const ALL: [Status; 18] = [
         Status::Ok,
         Status::InvalidArgument,
         Status::InvalidHandle,
@@ -80,7 +78,6 @@ impl Status {
         Status::Tainted,
         Status::WouldDeadlock,
         Status::TimedOut,
-        Status::Cancelled,
         Status::Unsupported,
         Status::Os,
         Status::Panic,

@@ -58,7 +58,7 @@ impl Gate {
         features::require_openat2(&proc)?;
         let supervisor = Supervisor::start(&proc)?;
         let home = make_home(&supervisor)?;
-        let releases = ReleaseQueue::start(&supervisor, &options)?;
+        let releases = ReleaseQueue::start(&supervisor, options.clone())?;
         let features = features::probe(
             namespace::identify(home.as_fd())?,
             releases.can_prove_mounts(),

@@ -2,11 +2,12 @@
 
 mod enter;
 
+use std::any::Any;
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Weak, mpsc};
 
 pub use enter::{Entered, RestoreError};
 
@@ -17,7 +18,7 @@ use crate::kernel::namespace as kernel;
 use crate::kernel::namespace::NamespaceId;
 use crate::kernel::process::ProcRoot;
 use crate::releasable::{Open, Releasable};
-use crate::release::{Kind, Lane, Proof, Reservation, Resource, Ticket, queue_taken_along};
+use crate::release::{Kind, Lane, Proof, Reservation, Resource, Ticket};
 use crate::subscriber::waits;
 use crate::trace;
 
@@ -50,8 +51,36 @@ struct OpenNamespace {
     reservation: Reservation,
 }
 
+impl OpenNamespace {
+    /// `namespace` gets the descriptor back when its release is cancelled.
+    fn new(
+        resource: Box<Descriptor>,
+        mut reservation: Reservation,
+        namespace: Weak<Inner>,
+    ) -> OpenNamespace {
+        let reclaim = move |reservation: Reservation, resource: Box<dyn Resource>| {
+            let resource: Box<dyn Any> = resource;
+            // The queue gives back what it was given.
+            let Ok(resource) = resource.downcast::<Descriptor>() else {
+                return;
+            };
+            let open = OpenNamespace::new(resource, reservation, namespace.clone());
+            Releasable::give_back(&namespace, open);
+        };
+        reservation.set_reclaim(Box::new(reclaim));
+        OpenNamespace {
+            resource,
+            reservation,
+        }
+    }
+}
+
 impl Open for OpenNamespace {
     const NAME: &'static str = "the namespace was released";
+
+    fn ticket(&self) -> Ticket {
+        self.reservation.ticket()
+    }
 
     fn submit(self) {
         self.reservation.submit(Lane::Native, self.resource);
@@ -140,14 +169,14 @@ impl MountNamespace {
             .releases()
             .reserve(Kind::MountNamespace, &label.to_string_lossy())?;
         let ticket = reservation.ticket();
-        let open = OpenNamespace {
-            resource: Box::new(Descriptor(Some(descriptor))),
-            reservation,
-        };
-        Ok(MountNamespace(Arc::new(Inner {
-            gate: gate.clone(),
-            id,
-            releasable: Releasable::new(gate.releases(), ticket, open),
+        let resource = Box::new(Descriptor(Some(descriptor)));
+        Ok(MountNamespace(Arc::new_cyclic(|namespace| {
+            let open = OpenNamespace::new(resource, reservation, namespace.clone());
+            Inner {
+                gate: gate.clone(),
+                id,
+                releasable: Releasable::new(gate.releases(), ticket, open),
+            }
         })))
     }
 
@@ -186,7 +215,11 @@ impl MountNamespace {
     pub fn run<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R> {
         let open = self.0.releasable.begin()?;
         let enter = || kernel::set(open.as_fd());
-        let job = queue_taken_along(waits::taken_along(job));
+        let job = self
+            .0
+            .gate
+            .releases()
+            .job_inside(open.ticket(), waits::taken_along(job));
         trace::run(&self.0.id, |visit| {
             self.0.gate.threads().run(enter, job, visit)
         })
@@ -202,12 +235,13 @@ impl MountNamespace {
         let open = Arc::new(Releasable::begin_owned(self.0.clone())?);
         let target = open.clone();
         let enter = Box::new(move || kernel::set(target.as_fd()));
+        let job = self.0.gate.releases().started_inside(open.ticket(), job);
         let done = move |outcome| {
             drop(open);
             done(outcome);
         };
         let threads = self.0.gate.threads();
-        threads.start(&self.0.id, enter, job, Box::new(done))
+        threads.start(&self.0.id, enter, Box::new(job), Box::new(done))
     }
 
     /// Hands the namespace over for release. New work is refused with CLOSED from here, as is a

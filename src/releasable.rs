@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::error::{Error, Result};
 use crate::release::{ReleaseQueue, Ticket};
@@ -13,6 +13,9 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 pub(crate) trait Open: Sized {
     /// For the message of CLOSED.
     const NAME: &'static str;
+
+    /// The ticket that its release will have.
+    fn ticket(&self) -> Ticket;
 
     /// Hands itself to the queue: no failure, no wait, no allocation.
     fn submit(self);
@@ -48,13 +51,24 @@ impl<T: Open> Releasable<T> {
 
     /// No new use from here; the last running one submits, or else this call.
     pub(crate) fn release(&self) -> Result<Ticket> {
-        let ticket = self.ticket();
+        // The ticket is that of what was closed: as soon as it is submitted somebody may cancel it, and
+        // open this again under another.
         match self.rundown.close() {
-            Closing::AlreadyClosed => return Err(closed::<T>()),
-            Closing::Busy => self.queue.announce(ticket),
-            Closing::Idle(open) => open.submit(),
+            Closing::AlreadyClosed => Err(closed::<T>()),
+            Closing::Busy(usage) => {
+                let ticket = usage.ticket();
+                self.queue.announce(ticket);
+                if let Some(open) = usage.end() {
+                    open.submit();
+                }
+                Ok(ticket)
+            }
+            Closing::Idle(open) => {
+                let ticket = open.ticket();
+                open.submit();
+                Ok(ticket)
+            }
         }
-        Ok(ticket)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -67,9 +81,17 @@ impl<T: Open> Releasable<T> {
     }
 
     /// Takes the open form back after a cancelled release.
-    pub(crate) fn open_again(&self, ticket: Ticket, open: T) {
-        self.ticket.store(ticket.as_raw(), Ordering::Release);
+    pub(crate) fn open_again(&self, open: T) {
+        self.ticket.store(open.ticket().as_raw(), Ordering::Release);
         self.rundown.open_again(open);
+    }
+
+    /// The same for an owner who may be gone: it is released again then.
+    pub(crate) fn give_back<O: AsRef<Releasable<T>>>(owner: &Weak<O>, open: T) {
+        match owner.upgrade() {
+            Some(owner) => (*owner).as_ref().open_again(open),
+            None => open.submit(),
+        }
     }
 }
 

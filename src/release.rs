@@ -15,6 +15,7 @@ mod cancellations;
 mod ending;
 mod events;
 mod failed;
+mod inside;
 mod job;
 mod lane;
 mod list;
@@ -41,7 +42,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::error::Result;
+use crate::error::{Result, Status};
 use crate::gate::GateOptions;
 use crate::gate::supervisor::Supervisor;
 use crate::kernel::event_fd::EventFd;
@@ -53,7 +54,6 @@ use state::State;
 use threads::Subscribers;
 
 pub use job::Job;
-pub(crate) use options::QueueOptions;
 pub use outcome::{Event, Kind, Outcome, Proof, Ticket};
 pub(crate) use proof::MountProof;
 pub use report::{FailedRelease, ReleaseState, Report, ReportItem, StuckRelease};
@@ -61,13 +61,13 @@ pub(crate) use reservation::Reservation;
 pub(crate) use resource::{BeforeRelease, Hook, Lane, OnEnd, Resource};
 pub use retry::RetryOptions;
 pub use stats::{Histogram, Stats};
-pub(crate) use threads::queue_taken_along;
 pub use unmount::UnmountOptions;
 
 /// A gate's queue of releases. A cheap handle.
 ///
 /// Any thread may call any method. What would wait for its own caller, because that is a worker or
-/// a callback of this queue, answers WOULD_DEADLOCK.
+/// a callback of this queue, or a job inside of what is released, answers WOULD_DEADLOCK, whatever the
+/// deadline is.
 ///
 /// ```
 /// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
@@ -103,11 +103,7 @@ impl Drop for Handle {
 
 impl ReleaseQueue {
     /// Starts the queue's threads.
-    pub(crate) fn start(
-        supervisor: &Supervisor,
-        options: impl Into<QueueOptions>,
-    ) -> Result<ReleaseQueue> {
-        let options = options.into();
+    pub(crate) fn start(supervisor: &Supervisor, options: GateOptions) -> Result<ReleaseQueue> {
         let proc = Arc::new(ProcRoot::open()?);
         let (retry, budget) = (options.retry, options.callback_budget);
         // The address of something fresh is seed enough for spreading pauses.
@@ -200,12 +196,18 @@ impl ReleaseQueue {
     /// 4,096 are, at least). TIMED_OUT. A release that has ended is answered even where waiting is
     /// WOULD_DEADLOCK.
     pub fn wait(&self, ticket: Ticket, deadline: Option<Instant>) -> Result<Event> {
-        let may_wait = !threads::is_inside(&self.0.shared);
-        self.0.shared.wait_for(ticket, deadline, may_wait)
+        let shared = &self.0.shared;
+        let may_wait = !inside::works_for(shared) && !inside::held_up(shared).contains(&ticket);
+        shared.wait_for(ticket, deadline, may_wait)
     }
 
     /// Takes back a release that no worker has begun. Its owner has it back when this returns; its
     /// outcome is `Cancelled`. INVALID_STATE once it has started, NOT_FOUND.
+    ///
+    /// A chroot or namespace is open again; where the last handle is gone it is released again, under
+    /// a ticket of its own. A job is as before its submit; where the last handle is gone it is dropped.
+    /// That goes for a release that was given up and is tried again, too, unless an attempt has closed
+    /// the thing already.
     pub fn cancel(&self, ticket: Ticket) -> Result<()> {
         let cancelled = self
             .0
@@ -234,7 +236,8 @@ impl ReleaseQueue {
     /// Waits until everything submitted before this call has ended. TIMED_OUT, WOULD_DEADLOCK.
     pub fn fence(&self, deadline: Option<Instant>) -> Result<()> {
         self.must_be_outside()?;
-        self.0.shared.wait_past(None, deadline)
+        let shared = &self.0.shared;
+        shared.wait_past(None, deadline, &inside::held_up(shared))
     }
 
     /// Waits until the first `adds` submissions have ended, where `adds` is what [`Stats::adds`] was at
@@ -257,16 +260,32 @@ impl ReleaseQueue {
     /// ```
     pub fn fence_at(&self, adds: u64, deadline: Option<Instant>) -> Result<()> {
         self.must_be_outside()?;
-        self.0.shared.wait_past(Some(adds), deadline)
+        let shared = &self.0.shared;
+        shared.wait_past(Some(adds), deadline, &inside::held_up(shared))
     }
 
     /// Waits until nothing is left or the deadline passes, and says what became of everything and
     /// what remains. May be called again. WOULD_DEADLOCK.
     pub fn drain(&self, deadline: Instant) -> Result<Report> {
-        self.must_be_outside()?;
-        // What is left at the deadline is in the report.
-        let _ = self.0.shared.wait_past(Some(u64::MAX), Some(deadline));
+        self.wait_until_empty(deadline)?;
         Ok(self.report())
+    }
+
+    /// The same, without the items of the report.
+    pub(crate) fn drain_and_count(&self, deadline: Instant) -> Result<Report> {
+        self.wait_until_empty(deadline)?;
+        Ok(self.0.shared.with_quietly(|state| state.counts()))
+    }
+
+    /// What is left at the deadline is for the report to say.
+    fn wait_until_empty(&self, deadline: Instant) -> Result<()> {
+        self.must_be_outside()?;
+        let shared = &self.0.shared;
+        let held_up = inside::held_up(shared);
+        match shared.wait_past(Some(u64::MAX), Some(deadline), &held_up) {
+            Err(error) if error.status() == Status::WouldDeadlock => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Figures of this moment.
@@ -281,6 +300,15 @@ impl ReleaseQueue {
         self.0
             .shared
             .with_quietly(|state| state.report(Instant::now()))
+    }
+
+    /// How much remains or is on the list of what failed, and the first of it: `most` of what remains,
+    /// and all of what failed.
+    pub(crate) fn items(&self, most: usize) -> (usize, Vec<ReportItem>) {
+        self.0.shared.with_quietly(|state| {
+            let count = state.outstanding.len() + state.failed.len();
+            (count, state.items(most, Instant::now()))
+        })
     }
 
     /// The releases that were given up, oldest first. The last 1,024 are kept; older ones are
@@ -325,7 +353,7 @@ impl ReleaseQueue {
     pub(crate) fn close(&self, deadline: Instant) -> Result<Report> {
         self.begin_close()?;
         let shared = &self.0.shared;
-        let drained = shared.wait_past(Some(u64::MAX), Some(deadline));
+        let drained = shared.wait_past(Some(u64::MAX), Some(deadline), &[]);
         let (report, abandoned) = shared.with(|state| {
             let now = Instant::now();
             let remaining = state.report(now);
@@ -333,7 +361,7 @@ impl ReleaseQueue {
                 Ok(()) => Default::default(),
                 Err(_) => state.abandon(now),
             };
-            let report = state.report_after_close(remaining, now);
+            let report = state.report_after_close(remaining);
             state.seal(now);
             (report, abandoned)
         });
@@ -377,24 +405,9 @@ impl ReleaseQueue {
     }
 
     fn must_be_outside(&self) -> Result<()> {
-        match threads::is_inside(&self.0.shared) {
+        match inside::works_for(&self.0.shared) {
             true => Err(would_deadlock()),
             false => Ok(()),
-        }
-    }
-}
-
-impl From<&GateOptions> for QueueOptions {
-    fn from(options: &GateOptions) -> QueueOptions {
-        QueueOptions {
-            capacity: options.capacity,
-            event_capacity: options.event_capacity,
-            blocking_workers: options.blocking_workers,
-            replacement_workers: options.replacement_workers,
-            native_budget: options.native_budget,
-            blocking_budget: options.blocking_budget,
-            callback_budget: options.callback_budget,
-            retry: options.retry,
         }
     }
 }

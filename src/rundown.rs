@@ -26,11 +26,11 @@ pub(crate) struct Rundown<T> {
 unsafe impl<T: Send + Sync> Sync for Rundown<T> {}
 
 /// What closing found.
-pub(crate) enum Closing<T> {
+pub(crate) enum Closing<'a, T> {
     /// Nothing was running: here is the value.
     Idle(T),
-    /// Something is still running; the last [`Use`] to end takes the value.
-    Busy,
+    /// Something was still running. This is a use, too: until it ends the value stays where it is.
+    Busy(Use<T, &'a Rundown<T>>),
     /// Somebody else closed it before.
     AlreadyClosed,
 }
@@ -65,18 +65,18 @@ impl<T> Rundown<T> {
     }
 
     /// Lets no new use begin.
-    pub(crate) fn close(&self) -> Closing<T> {
+    pub(crate) fn close(&self) -> Closing<'_, T> {
         // Mostly nothing runs, and one step is enough.
         if let Some(value) = self.take(0) {
             return Closing::Idle(value);
         }
-        let before = self.state.fetch_or(CLOSED, Ordering::AcqRel);
-        if before & CLOSED != 0 {
-            return Closing::AlreadyClosed;
-        }
-        match self.take(CLOSED) {
-            Some(value) => Closing::Idle(value),
-            None => Closing::Busy,
+        let close = |state| (state & CLOSED == 0).then_some((state | CLOSED) + 1);
+        match self
+            .state
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, close)
+        {
+            Ok(_) => Closing::Busy(Use { holder: self }),
+            Err(_) => Closing::AlreadyClosed,
         }
     }
 
@@ -158,7 +158,10 @@ mod tests {
         let rundown = Rundown::new(7);
         let first = Rundown::enter(&rundown).unwrap();
         let second = Rundown::enter(&rundown).unwrap();
-        assert!(matches!(rundown.close(), Closing::Busy));
+        let Closing::Busy(closing) = rundown.close() else {
+            panic!("two uses are running");
+        };
+        assert_eq!((*closing, closing.end()), (7, None));
         assert!(Rundown::enter(&rundown).is_none());
         assert!(matches!(rundown.close(), Closing::AlreadyClosed));
         assert_eq!(first.end(), None);

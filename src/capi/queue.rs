@@ -38,9 +38,10 @@ pub unsafe extern "C" fn nsgate_gate_stats(
 /// Outcomes are remembered for as long as there is room; an old one may be forgotten.
 ///
 /// Ownership: event may be NULL.
-/// Threads: any but the library's workers.
+/// Threads: any.
 /// Errors: NSGATE_TIMED_OUT; NSGATE_NOT_FOUND when there never was such a ticket, or its outcome was
-/// forgotten; NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue.
+/// forgotten; NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue, or from a function that
+/// runs inside of what the release is of.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_gate_wait(
     gate: nsgate_gate,
@@ -62,6 +63,9 @@ pub unsafe extern "C" fn nsgate_gate_wait(
 /// Takes back a release that no worker has begun. Its outcome is NSGATE_OUTCOME_CANCELLED, and the
 /// chroot or job is its owner's again, as before the submit.
 ///
+/// What nobody has a handle of any more can't be given back. A chroot or namespace is released again,
+/// under a ticket of its own: always so a namespace, whose handle its release ended. A job is dropped.
+///
 /// Errors: NSGATE_INVALID_STATE once it has begun or ended; NSGATE_NOT_FOUND when there never was such
 /// a ticket.
 #[unsafe(no_mangle)]
@@ -77,7 +81,8 @@ pub unsafe extern "C" fn nsgate_gate_cancel(
 
 /// Waits until everything that was submitted before the call has ended.
 ///
-/// Errors: NSGATE_TIMED_OUT; NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue.
+/// Errors: NSGATE_TIMED_OUT; NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue, or from a
+/// function that runs inside of something that was released before the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_gate_fence(
     gate: nsgate_gate,
@@ -115,7 +120,8 @@ pub unsafe extern "C" fn nsgate_gate_fence_at(
 /// That time ran out is no failure: report.remaining tells.
 ///
 /// Ownership: report may be NULL; its size is the caller's.
-/// Errors: NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue.
+/// Errors: NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue, or from a function that runs
+/// inside of something that was released, or is during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_gate_drain(
     gate: nsgate_gate,
@@ -126,7 +132,7 @@ pub unsafe extern "C" fn nsgate_gate_drain(
     entry!(error, {
         let out = OutStruct::optional(report)?;
         let gate = gate.get()?;
-        let report = gate.releases().drain(date(timeout_ns)?)?;
+        let report = gate.releases().drain_and_count(date(timeout_ns)?)?;
         if let Some(out) = out {
             out.write(&nsgate_report::from(&report));
         }
@@ -137,7 +143,7 @@ pub unsafe extern "C" fn nsgate_gate_drain(
 /// Lists what has not ended, oldest first, and then what was given up.
 ///
 /// Ownership: buffer takes as many as fit; it may be NULL with a capacity of 0. count is how many
-/// there are.
+/// there are at that moment, also when that is more than the capacity.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_gate_report_items(
     gate: nsgate_gate,
@@ -149,9 +155,9 @@ pub unsafe extern "C" fn nsgate_gate_report_items(
     entry!(error, {
         let buffer = OutArray::new(buffer, capacity)?;
         let count = Out::new(count)?;
-        let report = gate.get()?.releases().report();
-        count.write(report.items.len());
-        buffer.write(report.items.iter().map(nsgate_report_item::from));
+        let (there_are, items) = gate.get()?.releases().items(buffer.capacity());
+        count.write(there_are);
+        buffer.write(items.iter().map(nsgate_report_item::from));
         Ok(())
     })
 }

@@ -39,16 +39,14 @@ pub const NSGATE_TAINTED: nsgate_status = 11;
 pub const NSGATE_WOULD_DEADLOCK: nsgate_status = 12;
 /// The deadline passed.
 pub const NSGATE_TIMED_OUT: nsgate_status = 13;
-/// The release was cancelled.
-pub const NSGATE_CANCELLED: nsgate_status = 14;
 /// The kernel or the system lacks what this needs.
-pub const NSGATE_UNSUPPORTED: nsgate_status = 15;
+pub const NSGATE_UNSUPPORTED: nsgate_status = 14;
 /// A system call failed; the error's os_error is its errno, the message names the call.
-pub const NSGATE_OS: nsgate_status = 16;
+pub const NSGATE_OS: nsgate_status = 15;
 /// Code of the library panicked. The object that was used may be closed, but nothing else.
-pub const NSGATE_PANIC: nsgate_status = 17;
+pub const NSGATE_PANIC: nsgate_status = 16;
 /// A callback answered with something other than NSGATE_OK.
-pub const NSGATE_CALLBACK_FAILED: nsgate_status = 18;
+pub const NSGATE_CALLBACK_FAILED: nsgate_status = 17;
 
 // The numbers are those of the core.
 const _: () = {
@@ -66,7 +64,6 @@ const _: () = {
     assert!(NSGATE_TAINTED == Status::Tainted as nsgate_status);
     assert!(NSGATE_WOULD_DEADLOCK == Status::WouldDeadlock as nsgate_status);
     assert!(NSGATE_TIMED_OUT == Status::TimedOut as nsgate_status);
-    assert!(NSGATE_CANCELLED == Status::Cancelled as nsgate_status);
     assert!(NSGATE_UNSUPPORTED == Status::Unsupported as nsgate_status);
     assert!(NSGATE_OS == Status::Os as nsgate_status);
     assert!(NSGATE_PANIC == Status::Panic as nsgate_status);
@@ -124,7 +121,6 @@ const NAMES: [&std::ffi::CStr; Status::ALL.len()] = [
     c"NSGATE_TAINTED",
     c"NSGATE_WOULD_DEADLOCK",
     c"NSGATE_TIMED_OUT",
-    c"NSGATE_CANCELLED",
     c"NSGATE_UNSUPPORTED",
     c"NSGATE_OS",
     c"NSGATE_PANIC",
@@ -176,7 +172,7 @@ mod tests {
                 .replace('_', "");
             assert_eq!(plain, format!("{status:?}").to_uppercase());
         }
-        for none in [-1, 19, i32::MIN, i32::MAX] {
+        for none in [-1, 18, i32::MIN, i32::MAX] {
             // SAFETY: the answer is a static string.
             let name = unsafe { CStr::from_ptr(nsgate_status_name(none)) };
             assert_eq!(name, c"NSGATE_UNKNOWN");

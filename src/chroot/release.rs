@@ -6,8 +6,8 @@ use std::sync::{OnceLock, Weak};
 
 use super::Inner;
 use crate::error::{Error, Result, Status};
-use crate::releasable::Open;
-use crate::release::{BeforeRelease, Hook, Lane, MountProof, Proof, Reservation, Resource};
+use crate::releasable::{Open, Releasable};
+use crate::release::{BeforeRelease, Hook, Lane, MountProof, Proof, Reservation, Resource, Ticket};
 
 /// The descriptors of a chroot. Boxed when it is opened, so that its release allocates nothing.
 pub(crate) struct Tree {
@@ -88,6 +88,10 @@ impl OpenChroot {
 impl Open for OpenChroot {
     const NAME: &'static str = "the chroot was released";
 
+    fn ticket(&self) -> Ticket {
+        self.reservation.ticket()
+    }
+
     fn submit(self) {
         self.reservation.submit(Lane::Native, self.tree);
     }
@@ -100,10 +104,11 @@ fn take_back(chroot: &Weak<Inner>, reservation: Reservation, resource: Box<dyn R
         // The queue gives back what it was given.
         return;
     };
-    let ticket = reservation.ticket();
+    let is_whole = tree.descriptor.is_some();
     let open = OpenChroot::new(*tree, reservation, chroot.clone());
-    match chroot.upgrade() {
-        Some(chroot) => chroot.releasable.open_again(ticket, open),
-        None => open.submit(),
+    match is_whole {
+        true => Releasable::give_back(chroot, open),
+        // An attempt that failed has closed it.
+        false => open.submit(),
     }
 }

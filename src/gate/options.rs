@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::error::{Error, Result, Status};
 use crate::release::RetryOptions;
 
-/// Limits and budgets of a gate. Start from [`GateOptions::default`].
+/// Limits and budgets of a gate. Start from [`GateOptions::default`]. A time that the clock can't
+/// count, such as [`Duration::MAX`], is never over.
 ///
 /// ```
 /// let mut options = nsgate::GateOptions::default();

@@ -3,18 +3,21 @@
 use std::time::Instant;
 
 use super::outcome::{Event, Outcome, Ticket};
-use super::resource::{Attachments, Hook, Resource};
+use super::resource::{Attachments, Hook, Reclaim, Resource};
 use super::slot::Phase;
 use super::state::{Notice, State};
 use crate::error::{Error, Result, Status};
 use crate::trace;
 
 impl State {
-    /// The one end of a release, after which its place is free.
-    pub(super) fn finish(&mut self, index: u32, outcome: Outcome, now: Instant) {
+    /// The one end of a release, after which its place is free. The way back to its owner, which nobody
+    /// goes any more, has to be dropped.
+    pub(super) fn finish(&mut self, index: u32, outcome: Outcome, now: Instant) -> Option<Reclaim> {
         self.conclude(index, outcome, now);
+        let reclaim = self.slots[index].attachments.reclaim.take();
         self.slots.free(index);
         self.look_for_the_end();
+        reclaim
     }
 
     /// Tells everybody how the slot's ticket ended.
@@ -33,7 +36,11 @@ impl State {
         let slot = &mut self.slots[index];
         match &mut slot.event {
             Some(end) if end.ticket == event.ticket => *end = event,
-            _ => self.slots.cancellations.end(event),
+            _ => {
+                self.slots.cancellations.end(event);
+                // Who waits for it may be counted nowhere.
+                self.wakes.waiters = true;
+            }
         }
         self.wakes.waiters |= self.slots[index].waiters > 0;
         self.wakes.watchers |= self.watchers.iter().any(|serial| self.is_past(*serial));

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::outcome::{Kind, Ticket};
 use super::report::FailedRelease;
-use super::resource::{Attachments, Hook, Lane, Resource};
+use super::resource::{Attachments, Hook, Lane, Reclaim, Resource};
 use super::state::Remains;
 use crate::error::{Error, Result, Status};
 
@@ -17,6 +17,7 @@ pub(crate) struct FailedEntry {
     pub(crate) label: Label<str>,
     pub(crate) resource: Box<dyn Resource>,
     pub(crate) hook: Option<Hook>,
+    pub(crate) reclaim: Option<Reclaim>,
     pub(crate) error: Error,
     pub(crate) attempts: u32,
     pub(crate) submitted: Instant,
@@ -31,6 +32,7 @@ impl FailedEntry {
             resource: Some(self.resource),
             attachments: Attachments {
                 hook: self.hook,
+                reclaim: self.reclaim,
                 ..Attachments::default()
             },
         }

@@ -15,10 +15,10 @@ use crate::trace;
 
 /// One thing for a worker to do.
 pub(crate) enum Work {
-    /// The step before the release of this slot. Nobody can cancel it now: the way back goes.
-    Before(u32, BeforeRelease, Option<Reclaim>, trace::Release),
+    /// The step before the release of this slot.
+    Before(u32, BeforeRelease, trace::Release),
     /// An attempt to release this slot.
-    Release(u32, Box<dyn Resource>, Option<Reclaim>, trace::Release),
+    Release(u32, Box<dyn Resource>, trace::Release),
     /// Something that only has to be dropped.
     Bury(Remains),
 }
@@ -59,15 +59,13 @@ impl State {
         let mut trace = std::mem::take(&mut slot.trace);
         trace.begin(ticket, slot.kind, &label, queued, slot.attempts);
         let running = Running::new(Some(ticket), slot.kind, label, now);
-        let reclaim = slot.attachments.reclaim.take();
         let work = match slot.attachments.before_release.take() {
-            Some(before) => Work::Before(index, before, reclaim, trace),
+            Some(before) => Work::Before(index, before, trace),
             None => {
                 let resource = slot.resource.take();
                 Work::Release(
                     index,
                     resource.expect("a queued slot has its resource"),
-                    reclaim,
                     trace,
                 )
             }
@@ -120,23 +118,24 @@ impl State {
         Some(before)
     }
 
-    /// An attempt succeeded; the resource is gone already.
+    /// An attempt succeeded; the resource is gone already. What comes back has to be dropped.
     pub(crate) fn settle_released(
         &mut self,
         index: u32,
         worker: usize,
         proof: Proof,
         now: Instant,
-    ) {
+    ) -> Option<Reclaim> {
         self.end(worker);
         if self.leave(index, None, now) {
-            return;
+            return None;
         }
         self.totals.in_flight -= 1;
-        self.finish(index, Outcome::Released(proof), now);
+        self.finish(index, Outcome::Released(proof), now)
     }
 
-    /// An attempt failed, and the resource is still there unless it went with the failure.
+    /// An attempt failed, and the resource is still there unless it went with the failure. What comes
+    /// back has to be dropped.
     pub(crate) fn settle_failed(
         &mut self,
         index: u32,
@@ -144,28 +143,28 @@ impl State {
         resource: Option<Box<dyn Resource>>,
         error: Error,
         now: Instant,
-    ) {
+    ) -> Option<Reclaim> {
         self.end(worker);
         let Some(resource) = resource else {
-            if !self.leave(index, None, now) {
-                self.totals.in_flight -= 1;
-                let os_error = error.os_error().unwrap_or(0);
-                self.finish(index, Outcome::Failed { os_error }, now);
+            if self.leave(index, None, now) {
+                return None;
             }
-            return;
+            self.totals.in_flight -= 1;
+            let os_error = error.os_error().unwrap_or(0);
+            return self.finish(index, Outcome::Failed { os_error }, now);
         };
         if self.slots[index].phase == Phase::Left {
             self.leave(index, Some(resource), now);
-            return;
+            return None;
         }
         self.totals.in_flight -= 1;
         if self.try_again(index, &error, now) {
             let slot = &mut self.slots[index];
             slot.resource = Some(resource);
             slot.last_error = Some(error);
-            return;
+            return None;
         }
-        self.give_up(index, resource, error, now);
+        self.give_up(index, resource, error, now)
     }
 
     /// Lets the slot wait for another attempt, if the failure is worth one.
@@ -179,10 +178,12 @@ impl State {
             &mut self.jitter,
         );
         let Some(pause) = pause else { return false };
-        let due = now + pause;
         slot.phase = Phase::Waiting;
-        self.retries.push(Reverse((due, index, slot.generation)));
-        self.workforce.need_timer(due, &mut self.wakes);
+        // After a pause that the clock can't count there is no other attempt.
+        if let Some(due) = now.checked_add(pause) {
+            self.retries.push(Reverse((due, index, slot.generation)));
+            self.workforce.need_timer(due, &mut self.wakes);
+        }
         true
     }
 
@@ -192,9 +193,15 @@ impl State {
         self.look_for_the_end();
     }
 
-    /// Puts the release on the list of the failed ones.
-    fn give_up(&mut self, index: u32, resource: Box<dyn Resource>, error: Error, now: Instant) {
-        let slot = &self.slots[index];
+    /// Puts the release on the list of the failed ones, with the way back to its owner.
+    fn give_up(
+        &mut self,
+        index: u32,
+        resource: Box<dyn Resource>,
+        error: Error,
+        now: Instant,
+    ) -> Option<Reclaim> {
+        let slot = &mut self.slots[index];
         let os_error = error.os_error().unwrap_or(0);
         let label = slot.label.clone().unwrap_or_else(|| "".into());
         let entry = FailedEntry {
@@ -204,6 +211,7 @@ impl State {
             label,
             resource,
             hook: slot.attachments.hook.clone(),
+            reclaim: slot.attachments.reclaim.take(),
             error,
             attempts: slot.attempts,
             submitted: slot.submitted.unwrap_or(now),
@@ -216,7 +224,7 @@ impl State {
         if let Some(entry) = unwanted {
             self.bury(entry.into_remains(), now);
         }
-        self.finish(index, Outcome::Failed { os_error }, now);
+        self.finish(index, Outcome::Failed { os_error }, now)
     }
 
     /// If the release was abandoned meanwhile: frees its slot and buries what was in it.

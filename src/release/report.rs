@@ -87,12 +87,13 @@ pub struct Report {
     pub remaining: u64,
     /// Workers over their budget.
     pub stuck: u64,
-    /// What remains, oldest first, then what failed; at most [`Report::MAX_ITEMS`] of each.
+    /// Of what remains the oldest [`Report::MAX_ITEMS`], oldest first; then the whole list of what failed
+    /// ([`crate::ReleaseQueue::failed`]). `remaining` counts also what is not listed.
     pub items: Vec<ReportItem>,
 }
 
 impl Report {
-    /// The most items of one sort; the counts are whole all the same.
+    /// The most that is listed of what remains.
     pub const MAX_ITEMS: usize = 1024;
 }
 

@@ -21,13 +21,14 @@ impl State {
             stats.stuck += u64::from(lane.stuck);
             stats.workers += u64::from(lane.alive);
             stats.replacement_workers += u64::from(lane.replacements());
-            let head = lane.queue.first().map(|first| &self.slots[first]);
-            let waits = head.filter(|slot| slot.started.is_none());
-            let age = waits
-                .and_then(|slot| slot.submitted)
-                .map(|at| since(at, now));
-            stats.oldest_queued = stats.oldest_queued.max(age.unwrap_or_default());
         }
+        // In the order of submission, unlike the queues of the lanes, which also hold what was tried.
+        let fresh = self
+            .outstanding
+            .iter(self.slots.as_slice())
+            .find(|(_, slot)| slot.phase == Phase::Queued && slot.started.is_none());
+        let submitted = fresh.and_then(|(_, slot)| slot.submitted);
+        stats.oldest_queued = submitted.map_or(Duration::ZERO, |at| since(at, now));
         for (_, running) in self.workforce.running() {
             let age = since(running.since, now);
             stats.longest_running = stats.longest_running.max(age);
@@ -37,9 +38,29 @@ impl State {
     }
 
     pub(crate) fn report(&self, now: Instant) -> Report {
+        Report {
+            items: self.items(Report::MAX_ITEMS, now),
+            ..self.counts()
+        }
+    }
+
+    /// A report without its items, which are the work of it.
+    pub(crate) fn counts(&self) -> Report {
+        Report {
+            released: self.totals.released,
+            failed: self.totals.failed,
+            abandoned: self.totals.abandoned,
+            remaining: self.outstanding.len() as u64,
+            stuck: self.lanes.iter().map(|lane| u64::from(lane.stuck)).sum(),
+            items: Vec::new(),
+        }
+    }
+
+    /// The first `most` of what remains, oldest first, and then what failed.
+    pub(crate) fn items(&self, most: usize, now: Instant) -> Vec<ReportItem> {
         let outstanding = self.outstanding.iter(self.slots.as_slice());
         let mut items: Vec<ReportItem> = outstanding
-            .take(Report::MAX_ITEMS)
+            .take(most)
             .map(|(index, slot)| self.item(index, slot, now))
             .collect();
         let failed = self.failed.describe(now).into_iter();
@@ -53,24 +74,17 @@ impl State {
             os_error: failed.os_error,
             detail: failed.detail,
         }));
-        Report {
-            released: self.totals.released,
-            failed: self.totals.failed,
-            abandoned: self.totals.abandoned,
-            remaining: self.outstanding.len() as u64,
-            stuck: self.lanes.iter().map(|lane| u64::from(lane.stuck)).sum(),
-            items,
-        }
+        items
     }
 
     /// The report of a close: what remained until it was abandoned, and the counts after that.
-    pub(crate) fn report_after_close(&self, remaining: Report, now: Instant) -> Report {
+    pub(crate) fn report_after_close(&self, remaining: Report) -> Report {
         let Report {
             released,
             failed,
             abandoned,
             ..
-        } = self.report(now);
+        } = self.counts();
         Report {
             released,
             failed,
@@ -81,10 +95,10 @@ impl State {
 
     fn item(&self, index: u32, slot: &Slot, now: Instant) -> ReportItem {
         let ticket = slot.ticket(index);
-        let running = self.workforce.running().map(|(_, running)| running);
-        let stuck = running
-            .into_iter()
-            .find(|running| running.stuck && running.ticket == Some(ticket));
+        let mut running = self.workforce.running().map(|(_, running)| running);
+        let stuck = (slot.phase == Phase::Running)
+            .then(|| running.find(|running| running.stuck && running.ticket == Some(ticket)))
+            .flatten();
         let state = match slot.phase {
             _ if stuck.is_some() => ReleaseState::Stuck,
             Phase::Running => ReleaseState::Running,

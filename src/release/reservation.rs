@@ -71,7 +71,8 @@ impl Reservation {
     }
 
     /// Says who gets the resource back, with a new reservation, when its release is cancelled. Called
-    /// by the cancelling thread, under no lock. Without it a cancelled resource is destroyed.
+    /// by the cancelling thread, under no lock. It stays with a release that is given up and tried again.
+    /// Without it a cancelled resource is destroyed.
     pub(crate) fn set_reclaim(&mut self, reclaim: Reclaim) {
         self.attachments().reclaim = Some(reclaim);
     }

@@ -220,8 +220,7 @@ impl Shared {
                 Err(late) => break Err(late),
             };
             if !waits {
-                state.slots[index].waiters += 1;
-                waits = true;
+                waits = state.slots.start_waiting(ticket);
             }
             (state, _) = self.wait(&self.waiters, state, pause);
         };
@@ -231,12 +230,24 @@ impl Shared {
         result
     }
 
-    /// Waits for the end of everything submitted up to now, or to ever when `serial` is `MAX`.
-    pub(crate) fn wait_past(&self, serial: Option<u64>, deadline: Option<Instant>) -> Result<()> {
+    /// Waits for the end of everything submitted up to now, or to ever when `serial` is `MAX`; of the
+    /// releases that are `held_up` until the caller returns none may be among that.
+    pub(crate) fn wait_past(
+        &self,
+        serial: Option<u64>,
+        deadline: Option<Instant>,
+        held_up: &[Ticket],
+    ) -> Result<()> {
         let mut serial = serial;
         self.watch(deadline, |state| {
             let serial = *serial.get_or_insert(state.serial);
-            (state.is_past(serial), serial)
+            if held_up
+                .iter()
+                .any(|ticket| state.is_asked_for(*ticket, serial))
+            {
+                return Err(would_deadlock());
+            }
+            Ok((state.is_past(serial), serial))
         })
     }
 
@@ -246,7 +257,7 @@ impl Shared {
         self.watch(Some(deadline), |state| {
             let told = state.notices.is_empty() && !state.notifier_busy;
             let ended = state.workforce.threads == 0 || state.slots.live() > 0;
-            (told && ended, u64::MAX)
+            Ok((told && ended, u64::MAX))
         })
     }
 
@@ -254,11 +265,11 @@ impl Shared {
     fn watch(
         &self,
         deadline: Option<Instant>,
-        mut done: impl FnMut(&State) -> (bool, u64),
+        mut done: impl FnMut(&State) -> Result<(bool, u64)>,
     ) -> Result<()> {
         let mut state = lock(&self.state);
         loop {
-            let (is_done, serial) = done(&state);
+            let (is_done, serial) = done(&state)?;
             if is_done {
                 return Ok(());
             }
@@ -298,7 +309,7 @@ impl Shared {
 pub(crate) fn would_deadlock() -> Error {
     Error::new(
         Status::WouldDeadlock,
-        "a thread of the release queue, or a callback on it, can't wait for the queue",
+        "the release queue, or the release, waits for the code that would wait for it",
     )
 }
 

@@ -139,7 +139,7 @@ impl Slot {
 /// All slots. More than the capacity, so that a number of outcomes is always remembered.
 pub(crate) struct Slots {
     slots: Vec<Slot>,
-    free: List,
+    pub(crate) free: List,
     live: usize,
     capacity: usize,
     remembered: usize,
@@ -188,6 +188,17 @@ impl Slots {
         }
     }
 
+    /// A thread waits for the ticket. `true`: it is counted until it calls `stop_waiting`.
+    ///
+    /// A release on its way back to its owner has a place no more: its slot may be free already, or
+    /// another's, and its end is remembered elsewhere.
+    pub(crate) fn start_waiting(&mut self, ticket: Ticket) -> bool {
+        let slot = &mut self.slots[ticket.index()];
+        let has_slot = slot.is_pending(ticket);
+        slot.waiters += u32::from(has_slot);
+        has_slot
+    }
+
     /// A thread no longer waits for the slot's ticket.
     pub(crate) fn stop_waiting(&mut self, index: u32) {
         let slot = &mut self.slots[index as usize];
@@ -207,6 +218,14 @@ impl Slots {
     pub(crate) fn is_pending(&self, ticket: Ticket) -> bool {
         let slot = self.slots.get(ticket.index());
         slot.is_some_and(|slot| slot.is_pending(ticket)) || self.cancellations.is_returning(ticket)
+    }
+
+    /// The slot that a worker is at on behalf of this ticket.
+    pub(crate) fn at_work(&self, ticket: Ticket) -> Option<u32> {
+        let index = ticket.index() as u32;
+        let slot = self.slots.get(ticket.index())?;
+        let is_at_work = matches!(slot.phase, Phase::Running | Phase::Left);
+        (is_at_work && slot.ticket(index) == ticket).then_some(index)
     }
 
     /// How the release with this ticket ended.

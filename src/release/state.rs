@@ -10,7 +10,6 @@ use std::time::Instant;
 use super::failed::{FailedEntry, FailedList};
 use super::lane::LaneState;
 use super::list::{Chain, List};
-use super::options::QueueOptions;
 use super::outcome::{Event, Kind, Outcome, Ticket};
 use super::resource::{Attachments, Hook, Lane, Resource};
 use super::retry::Jitter;
@@ -19,6 +18,7 @@ use super::slot::{Phase, Slots};
 use super::stats::Stats;
 use super::workforce::Workforce;
 use crate::error::{Error, Result, Status};
+use crate::gate::GateOptions;
 
 /// Who has to be woken once the mutex is free.
 #[derive(Default, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub(crate) struct Remains {
 }
 
 pub(crate) struct State {
-    pub(crate) options: QueueOptions,
+    pub(crate) options: GateOptions,
     pub(crate) slots: Slots,
     pub(crate) lanes: [LaneState; 2],
     pub(crate) workforce: Workforce,
@@ -87,7 +87,7 @@ impl State {
     /// Outcomes that can be asked for after their place is used again.
     const REMEMBERED: usize = 4096;
 
-    pub(crate) fn new(options: QueueOptions, seed: u64) -> State {
+    pub(crate) fn new(options: GateOptions, seed: u64) -> State {
         let capacity = options.capacity as usize;
         State {
             slots: Slots::new(capacity, State::REMEMBERED),
@@ -169,6 +169,8 @@ impl State {
         if slot.phase == Phase::Reserved && slot.ticket(index) == ticket {
             slot.phase = Phase::Announced;
             self.admit(index, now);
+            // One of them may be what the release waits for.
+            self.wakes.watchers |= !self.watchers.is_empty();
         }
     }
 
@@ -260,10 +262,12 @@ impl State {
             lane,
             resource,
             hook,
+            reclaim,
             ..
         } = self.failed.remove(position);
         let mut attachments = Attachments {
             hook,
+            reclaim,
             ..Attachments::default()
         };
         Ok(self.submit(index, lane, resource, &mut attachments, now))
@@ -306,6 +310,12 @@ impl State {
             self.workforce.wake_timer(&mut self.wakes);
             self.wakes.notifier = true;
         }
+    }
+
+    /// Whether this release has not ended and is one of the given number of submissions.
+    pub(crate) fn is_asked_for(&self, ticket: Ticket, serial: u64) -> bool {
+        let is_pending = self.slots.is_pending(ticket);
+        is_pending && self.slots[ticket.index() as u32].serial <= serial
     }
 
     /// Whether everything submitted up to the given number of submissions has ended.

@@ -24,8 +24,8 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_secs(60)
 }
 
-fn queue_with(change: impl FnOnce(&mut QueueOptions)) -> ReleaseQueue {
-    let mut options = QueueOptions::default();
+fn queue_with(change: impl FnOnce(&mut GateOptions)) -> ReleaseQueue {
+    let mut options = GateOptions::default();
     change(&mut options);
     let supervisor = Supervisor::start(&ProcRoot::open().unwrap()).unwrap();
     ReleaseQueue::start(&supervisor, options).unwrap()

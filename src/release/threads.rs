@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::time::Instant;
 
+use super::inside::work_for;
 use super::outcome::Event;
 use super::resource::Lane;
 use super::shared::Shared;
@@ -20,8 +21,6 @@ use crate::trace;
 pub(super) type Subscribers = SubscriberList<dyn Fn(&Event) + Send + Sync>;
 
 thread_local! {
-    /// The address of the queue that this thread works for, or 0.
-    static INSIDE: Cell<usize> = const { Cell::new(0) };
     /// The submits that this thread is in the middle of.
     static TOGETHER: Cell<Option<Together>> = const { Cell::new(None) };
 }
@@ -31,34 +30,6 @@ thread_local! {
 struct Together {
     queue: *const Shared,
     began: Instant,
-}
-
-/// Whether the calling thread belongs to this queue.
-pub(super) fn is_inside(shared: &Arc<Shared>) -> bool {
-    INSIDE.get() == address(shared)
-}
-
-fn address(shared: &Arc<Shared>) -> usize {
-    Arc::as_ptr(shared).addr()
-}
-
-/// Takes to another thread what the calling one works for: `work` is done there while this one waits
-/// for it, and what would wait for this one would never end.
-pub(crate) fn queue_taken_along<R>(work: impl FnOnce() -> R) -> impl FnOnce() -> R {
-    /// Ends with the work, also when that panics.
-    struct Within(usize);
-
-    impl Drop for Within {
-        fn drop(&mut self) {
-            INSIDE.set(self.0);
-        }
-    }
-
-    let inside = INSIDE.get();
-    move || {
-        let _within = Within(INSIDE.replace(inside));
-        work()
-    }
 }
 
 /// When the submits began that the calling thread is in the middle of, if it is.
@@ -118,7 +89,7 @@ fn start_thread(
     shared.with(|state| state.workforce.threads += 1);
     let inside = shared.clone();
     let body = move || {
-        INSIDE.set(address(&inside));
+        work_for(&inside);
         body();
     };
     let started = supervisor.spawn(name, Box::new(body));
@@ -140,14 +111,23 @@ fn start_worker(
     };
     let inside = shared.clone();
     let body = move || {
-        INSIDE.set(address(&inside));
-        work(&inside, lane, worker);
+        work_for(&inside);
+        employ(&inside, worker, || work(&inside, lane, worker));
     };
     let started = supervisor.spawn(name, Box::new(body));
     if started.is_err() {
         shared.with(|state| state.hire_failed(worker, Instant::now()));
     }
     started
+}
+
+/// Has a worker work. One that unwinds, by a fault of ours that the panic hook has reported, is one
+/// less, not one that is at it for ever.
+pub(super) fn employ(shared: &Shared, worker: usize, work: impl FnOnce()) {
+    if caught(work).is_err() {
+        let reclaim = shared.with(|state| state.unwound(worker, Instant::now()));
+        let _ = drop_caught(reclaim);
+    }
 }
 
 /// The timer: repeats what is due, finds stuck workers, starts workers.

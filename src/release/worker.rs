@@ -20,8 +20,7 @@ pub(crate) fn work(shared: &Shared, lane: Lane, worker: usize) {
 
 fn perform(shared: &Shared, worker: usize, work: Work) {
     match work {
-        Work::Before(index, mut before, reclaim, mut trace) => {
-            let _ = drop_caught(reclaim);
+        Work::Before(index, mut before, mut trace) => {
             let result = trace.attempt(|| caught(&mut before).and_then(|answer| answer));
             if let Err(error) = &result {
                 trace.failed(error);
@@ -33,22 +32,22 @@ fn perform(shared: &Shared, worker: usize, work: Work) {
             let _ = drop_caught(done);
             endings.tell();
         }
-        Work::Release(index, resource, reclaim, mut trace) => {
-            let _ = drop_caught(reclaim);
+        Work::Release(index, resource, mut trace) => {
             let result = trace.attempt(|| attempt(resource));
             if let Err((error, _)) = &result {
                 trace.failed(error);
             }
             let now = Instant::now();
-            let endings = shared.with(|state| {
-                match result {
+            let (reclaim, endings) = shared.with(|state| {
+                let reclaim = match result {
                     Ok(proof) => state.settle_released(index, worker, proof, now),
                     Err((error, resource)) => {
-                        state.settle_failed(index, worker, resource, error, now);
+                        state.settle_failed(index, worker, resource, error, now)
                     }
-                }
-                state.leave_trace(index, trace)
+                };
+                (reclaim, state.leave_trace(index, trace))
             });
+            let _ = drop_caught(reclaim);
             endings.tell();
         }
         Work::Bury(remains) => {

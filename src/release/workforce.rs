@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::lane::Call;
 use super::outcome::{Kind, Ticket};
-use super::resource::Lane;
+use super::resource::{Lane, Reclaim};
 use super::slot::Phase;
 use super::state::{State, Wakes};
+use crate::error::{Error, Status};
 
 /// What a worker is at.
 pub(crate) struct Running {
@@ -139,7 +140,7 @@ impl State {
 
     /// The worker could not be started.
     pub(crate) fn hire_failed(&mut self, worker: usize, now: Instant) {
-        self.workforce.hire_again = Some(now + State::HIRE_PAUSE);
+        self.workforce.hire_again = now.checked_add(State::HIRE_PAUSE);
         if let Some(worker) = &self.workforce.workers[worker] {
             self.lanes[worker.lane as usize].starting -= 1;
         }
@@ -162,6 +163,30 @@ impl State {
         }
     }
 
+    /// The worker's thread unwound. What it was at has failed; another may take its place, after a
+    /// pause, as it may fare no better. What comes back has to be dropped.
+    pub(crate) fn unwound(&mut self, worker: usize, now: Instant) -> Option<Reclaim> {
+        let employed = self.workforce.workers[worker].as_ref();
+        let running = employed.and_then(|worker| worker.running.as_ref());
+        let ticket = running.and_then(|running| running.ticket);
+        let reclaim = match ticket.and_then(|ticket| self.slots.at_work(ticket)) {
+            Some(index) => {
+                let resource = self.slots[index].resource.take();
+                let error = Error::new(Status::Panic, "the worker panicked");
+                self.settle_failed(index, worker, resource, error, now)
+            }
+            None => {
+                self.end(worker);
+                None
+            }
+        };
+        self.workforce.hire_again = now.checked_add(State::HIRE_PAUSE);
+        self.dismiss(worker);
+        self.workforce.wake_timer(&mut self.wakes);
+        self.look_for_the_end();
+        reclaim
+    }
+
     pub(crate) fn thread_ended(&mut self) {
         self.workforce.threads -= 1;
         self.wakes.watchers |= !self.watchers.is_empty();
@@ -169,12 +194,15 @@ impl State {
 
     /// A worker begins.
     pub(crate) fn begin(&mut self, worker: usize, lane: Lane, running: Running) {
-        let due = running.since + self.options.budget(lane);
+        // A budget that the clock can't count is never over.
+        let due = running.since.checked_add(self.options.budget(lane));
         if let Some(worker) = &mut self.workforce.workers[worker] {
             worker.running = Some(running);
         }
         self.workforce.began = true;
-        self.workforce.need_timer(due, &mut self.wakes);
+        if let Some(due) = due {
+            self.workforce.need_timer(due, &mut self.wakes);
+        }
     }
 
     /// A worker is done, in time or not.
@@ -239,14 +267,18 @@ impl State {
 
     /// When the timer has to look next if nothing happens; `None`: not at all.
     pub(crate) fn next_tick(&mut self, now: Instant) -> Option<Instant> {
+        let shortest = self.options.native_budget.min(self.options.blocking_budget);
         let lookout = std::mem::take(&mut self.workforce.began)
-            .then(|| now + self.options.native_budget.min(self.options.blocking_budget));
+            .then(|| now.checked_add(shortest))
+            .flatten();
         let retry = self.retries.peek().map(|retry| retry.0.0);
         let budget = self
             .workforce
             .running()
             .filter(|(_, running)| !running.stuck)
-            .map(|(worker, running)| running.since + self.options.budget(worker.lane))
+            .filter_map(|(worker, running)| {
+                running.since.checked_add(self.options.budget(worker.lane))
+            })
             .min();
         [lookout, retry, budget, self.workforce.hire_again]
             .into_iter()

@@ -37,6 +37,7 @@ mod namespace;
 mod overload;
 mod queue_model;
 mod release;
+mod release_inside;
 mod soak;
 mod start;
 mod without_mount_setattr;

@@ -257,3 +257,25 @@ fn a_worker_that_waits_preempts_nobody_who_wakes_it() {
     assert_eq!((at_work, policy(0)), (own, own));
     close(&gate);
 }
+
+#[test]
+fn a_gate_whose_times_are_beyond_all_clocks_works() {
+    let _host = host();
+    let mut options = GateOptions::default();
+    options.namespace_thread_idle = Duration::MAX;
+    options.native_budget = Duration::MAX;
+    options.blocking_budget = Duration::MAX;
+    options.callback_budget = Duration::MAX;
+    options.retry.first_pause = Duration::MAX;
+    options.retry.longest_pause = Duration::MAX;
+    options.retry.age = Duration::MAX;
+    let gate = Gate::open(options).unwrap();
+    let volume = Volume::new();
+    let chroot = Chroot::open(&gate, volume.path(), &ChrootOptions::default()).unwrap();
+    chroot.before_release(|| Ok(())).unwrap();
+    chroot.run(|| ()).unwrap();
+    let ticket = chroot.release().unwrap();
+    let event = gate.releases().wait(ticket, Some(soon())).unwrap();
+    assert_eq!(event.outcome, proved(&gate, Proof::Verified));
+    close(&gate);
+}

@@ -118,16 +118,14 @@ typedef struct nsgate_error {
 #define NSGATE_WOULD_DEADLOCK 12
 /** The deadline passed. */
 #define NSGATE_TIMED_OUT 13
-/** The release was cancelled. */
-#define NSGATE_CANCELLED 14
 /** The kernel or the system lacks what this needs. */
-#define NSGATE_UNSUPPORTED 15
+#define NSGATE_UNSUPPORTED 14
 /** A system call failed; the error's os_error is its errno, the message names the call. */
-#define NSGATE_OS 16
+#define NSGATE_OS 15
 /** Code of the library panicked. The object that was used may be closed, but nothing else. */
-#define NSGATE_PANIC 17
+#define NSGATE_PANIC 16
 /** A callback answered with something other than NSGATE_OK. */
-#define NSGATE_CALLBACK_FAILED 18
+#define NSGATE_CALLBACK_FAILED 17
 
 /**
  * Names a status: "NSGATE_OK"; "NSGATE_UNKNOWN" for a number that is none.
@@ -570,9 +568,10 @@ nsgate_status nsgate_gate_stats(nsgate_gate gate, nsgate_stats *out, nsgate_erro
  * Outcomes are remembered for as long as there is room; an old one may be forgotten.
  *
  * Ownership: event may be NULL.
- * Threads: any but the library's workers.
+ * Threads: any.
  * Errors: NSGATE_TIMED_OUT; NSGATE_NOT_FOUND when there never was such a ticket, or its outcome was
- * forgotten; NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue.
+ * forgotten; NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue, or from a function that
+ * runs inside of what the release is of.
  */
 nsgate_status nsgate_gate_wait(nsgate_gate gate,
                                uint64_t ticket,
@@ -584,6 +583,9 @@ nsgate_status nsgate_gate_wait(nsgate_gate gate,
  * Takes back a release that no worker has begun. Its outcome is NSGATE_OUTCOME_CANCELLED, and the
  * chroot or job is its owner's again, as before the submit.
  *
+ * What nobody has a handle of any more can't be given back. A chroot or namespace is released again,
+ * under a ticket of its own: always so a namespace, whose handle its release ended. A job is dropped.
+ *
  * Errors: NSGATE_INVALID_STATE once it has begun or ended; NSGATE_NOT_FOUND when there never was such
  * a ticket.
  */
@@ -594,9 +596,12 @@ nsgate_status nsgate_gate_cancel(nsgate_gate gate,
 /**
  * Waits until everything that was submitted before the call has ended.
  *
- * Errors: NSGATE_TIMED_OUT; NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue.
+ * Errors: NSGATE_TIMED_OUT; NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue, or from a
+ * function that runs inside of something that was released before the call.
  */
-nsgate_status nsgate_gate_fence(nsgate_gate gate, int64_t timeout_ns, nsgate_error *error);
+nsgate_status nsgate_gate_fence(nsgate_gate gate,
+                                int64_t timeout_ns,
+                                nsgate_error *error);
 
 /**
  * Waits until the first so many submissions have ended: a fence for event loops.
@@ -618,7 +623,8 @@ nsgate_status nsgate_gate_fence_at(nsgate_gate gate,
  * That time ran out is no failure: report.remaining tells.
  *
  * Ownership: report may be NULL; its size is the caller's.
- * Errors: NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue.
+ * Errors: NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue, or from a function that runs
+ * inside of something that was released, or is during the call.
  */
 nsgate_status nsgate_gate_drain(nsgate_gate gate,
                                 int64_t timeout_ns,
@@ -629,7 +635,7 @@ nsgate_status nsgate_gate_drain(nsgate_gate gate,
  * Lists what has not ended, oldest first, and then what was given up.
  *
  * Ownership: buffer takes as many as fit; it may be NULL with a capacity of 0. count is how many
- * there are.
+ * there are at that moment, also when that is more than the capacity.
  */
 nsgate_status nsgate_gate_report_items(nsgate_gate gate,
                                        nsgate_report_item *buffer,

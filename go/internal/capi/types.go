@@ -20,7 +20,6 @@ const (
 	StatusTainted
 	StatusWouldDeadlock
 	StatusTimedOut
-	StatusCancelled
 	StatusUnsupported
 	StatusOS
 	StatusPanic

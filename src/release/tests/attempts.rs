@@ -1,6 +1,6 @@
 use super::*;
 
-fn quick(options: &mut QueueOptions) {
+fn quick(options: &mut GateOptions) {
     options.retry = RetryOptions {
         first_pause: Duration::from_micros(10),
         longest_pause: Duration::from_micros(100),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::{Gate, MountNamespace};
 
 /// A queue whose native lane is held up until the sender is dropped.
 fn held_up() -> (ReleaseQueue, mpsc::Sender<()>) {
@@ -208,5 +209,149 @@ fn a_ticket_on_its_way_back_cancels_nothing_that_came_after_it() {
     let event = queue.wait(again, Some(soon())).unwrap();
     assert_eq!(event.outcome, Outcome::Released(Proof::Verified));
     assert_eq!((record.attempts(), record.drops()), (1, 1));
+    close(&queue);
+}
+
+/// A wait that begins while the release is on its way back is not for the place, which may be free.
+#[test]
+fn a_wait_for_what_is_on_its_way_back_leaves_its_place_alone() {
+    let queue = queue_with(|options| options.capacity = 2);
+    let (resource, _, end, begun) = hanging();
+    submit(&queue, Lane::Native, resource);
+    begun.recv().unwrap();
+    let mut reservation = queue.reserve(Kind::Chroot, "taken back").unwrap();
+    let ticket = reservation.ticket();
+    let asks = queue.clone();
+    reservation.set_reclaim(Box::new(move |reservation, resource| {
+        reservation.discard(resource);
+        let early = asks.wait(ticket, Some(Instant::now() + Duration::from_millis(1)));
+        assert_eq!(early.unwrap_err().status(), Status::TimedOut);
+    }));
+    reservation.submit(Lane::Native, scripted(verified).0);
+    queue.cancel(ticket).unwrap();
+    drop(end);
+    queue.drain(soon()).unwrap();
+    // Until every place was used again: no two things ever have the same.
+    for _ in 0..2 * 4096 {
+        let pair = [(); 2].map(|()| queue.reserve(Kind::Chroot, "either").unwrap());
+        assert_ne!(pair[0].ticket().index(), pair[1].ticket().index());
+    }
+    close(&queue);
+}
+
+/// A wake-up for everybody who waits, wherever they are counted.
+#[test]
+fn who_waits_for_what_is_on_its_way_back_hears_of_its_end() {
+    let (queue, end) = held_up();
+    let mut reservation = queue.reserve(Kind::Chroot, "taken back").unwrap();
+    let ticket = reservation.ticket();
+    let (asks, (waits, is_waiting)) = (queue.clone(), mpsc::channel());
+    reservation.set_reclaim(Box::new(move |reservation, resource| {
+        reservation.discard(resource);
+        let waiter = std::thread::spawn(move || {
+            let event = asks.wait(ticket, Some(soon()));
+            event.map(|event| event.outcome)
+        });
+        waits.send(waiter).unwrap();
+    }));
+    reservation.submit(Lane::Native, scripted(verified).0);
+    queue.cancel(ticket).unwrap();
+    let outcome = is_waiting.recv().unwrap().join().unwrap();
+    assert_eq!(outcome, Ok(Outcome::Cancelled));
+    drop(end);
+    close(&queue);
+}
+
+#[test]
+fn a_namespace_whose_release_is_cancelled_is_open_again() {
+    let gate = Gate::open(GateOptions::default()).unwrap();
+    let queue = gate.releases();
+    let (resource, _, end, begun) = hanging();
+    submit(queue, Lane::Native, resource);
+    begun.recv().unwrap();
+    let namespace = MountNamespace::create(&gate).unwrap();
+    for _ in 0..3 {
+        let ticket = namespace.release().unwrap();
+        assert_eq!(namespace.run(|| ()).unwrap_err().status(), Status::Closed);
+        queue.cancel(ticket).unwrap();
+        let event = queue.wait(ticket, Some(soon())).unwrap();
+        assert_eq!(event.outcome, Outcome::Cancelled);
+        namespace.run(|| ()).unwrap();
+    }
+    // Released again where nobody has it any more.
+    let ticket = namespace.release().unwrap();
+    drop(namespace);
+    queue.cancel(ticket).unwrap();
+    drop(end);
+    let report = queue.drain(soon()).unwrap();
+    assert_eq!((report.released, report.remaining), (2, 0));
+    assert_eq!(queue.stats().cancelled, 4);
+    gate.close(soon()).unwrap();
+}
+
+#[test]
+fn what_is_tried_again_after_it_was_given_up_can_be_taken_back_too() {
+    let queue = queue_with(|options| {
+        options.blocking_workers = 1;
+        options.blocking_budget = Duration::from_secs(3600);
+    });
+    let runs = Arc::new(AtomicU32::new(0));
+    let count = runs.clone();
+    let job = queue.reserve_job("job", move || match count.fetch_add(1, Ordering::SeqCst) {
+        0 => Err(errno(libc::EIO)),
+        _ => Ok(()),
+    });
+    let job = job.unwrap();
+    let ticket = job.submit().unwrap();
+    let os_error = libc::EIO;
+    let event = queue.wait(ticket, Some(soon())).unwrap();
+    assert_eq!(event.outcome, Outcome::Failed { os_error });
+    let (resource, _, end, begun) = hanging();
+    submit(&queue, Lane::Blocking, resource);
+    begun.recv().unwrap();
+    let again = queue.retry(ticket).unwrap();
+    queue.cancel(again).unwrap();
+    let event = queue.wait(again, Some(soon())).unwrap();
+    assert_eq!(event.outcome, Outcome::Cancelled);
+    // It is as before its first submit.
+    assert_eq!(job.ticket(), None);
+    let last = job.submit().unwrap();
+    drop(end);
+    let event = queue.wait(last, Some(soon())).unwrap();
+    assert_eq!(event.outcome, Outcome::Released(Proof::Unverified));
+    assert_eq!(runs.load(Ordering::SeqCst), 2);
+    close(&queue);
+}
+
+/// The way back lives as long as the release, and ends with it, under no lock.
+#[test]
+fn the_way_back_goes_with_the_release() {
+    let queue = queue_with(|options| options.retry.attempts = 2);
+    let answers: [fn(u32) -> Result<Proof>; 3] = [
+        verified,
+        |attempt| match attempt {
+            1 => Err(errno(libc::EBUSY)),
+            _ => Ok(Proof::Verified),
+        },
+        |_| panic!("no attempt"),
+    ];
+    for (lane, answer) in [Lane::Native, Lane::Blocking]
+        .into_iter()
+        .flat_map(|lane| answers.map(|answer| (lane, answer)))
+    {
+        let way_back = Arc::new(());
+        let mut reservation = queue.reserve(Kind::Job, "never taken back").unwrap();
+        let (kept, asks) = (way_back.clone(), queue.clone());
+        reservation.set_reclaim(Box::new(move |reservation, _| {
+            drop((reservation, &kept, &asks));
+        }));
+        let ticket = reservation.submit(lane, scripted(answer).0);
+        let event = queue.wait(ticket, Some(soon())).unwrap();
+        if matches!(event.outcome, Outcome::Failed { .. }) {
+            assert_eq!(Arc::strong_count(&way_back), 2);
+            queue.forget(ticket).unwrap();
+        }
+        until("it is gone", || Arc::strong_count(&way_back) == 1);
+    }
     close(&queue);
 }

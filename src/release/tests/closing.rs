@@ -225,3 +225,33 @@ fn nothing_is_lost_between_many_threads() {
     assert_eq!(stats.queue_duration.count, 8_000);
     assert_eq!(stats.work_duration.count, 8_000);
 }
+
+/// Nor can what a release waits for, once it is asked for: also while the wait is under way.
+#[test]
+fn a_drain_ends_when_it_begins_to_wait_for_its_own_caller() {
+    let queue = queue();
+    let reservation = queue.reserve(Kind::Chroot, "in use").unwrap();
+    let (resource, _, end, begun) = hanging();
+    submit(&queue, Lane::Native, resource);
+    begun.recv().unwrap();
+    let ticket = reservation.ticket();
+    let asks = queue.clone();
+    let user = queue.started_inside(ticket, move || {
+        let drained = asks.drain(soon()).unwrap_err().status();
+        // A fence behind what was submitted before is no wait for it.
+        let fence = asks.0.shared.wait_past(Some(1), Some(soon()), &[ticket]);
+        (drained, fence)
+    });
+    let user = std::thread::spawn(user);
+    until("it waits", || {
+        queue.0.shared.with(|state| !state.watchers.is_empty())
+    });
+    queue.announce(ticket);
+    until("it waits for the first only", || {
+        queue.0.shared.with(|state| state.watchers == [1])
+    });
+    drop(end);
+    assert_eq!(user.join().unwrap(), (Status::WouldDeadlock, Ok(())));
+    reservation.submit(Lane::Native, scripted(verified).0);
+    close(&queue);
+}

@@ -173,3 +173,75 @@ fn a_descriptor_is_closed_by_its_release_or_when_it_is_given_up() {
     }
     close(&queue);
 }
+
+#[test]
+fn everything_that_remains_is_counted_and_as_much_is_listed_as_is_asked_for() {
+    let queue = queue();
+    let failed = submit(&queue, Lane::Native, scripted(|_| Err(errno(libc::EIO))).0);
+    queue.wait(failed, Some(soon())).unwrap();
+    let (resource, _, end, begun) = hanging();
+    let mut remaining = vec![submit(&queue, Lane::Native, resource)];
+    begun.recv().unwrap();
+    let many = Report::MAX_ITEMS + 500;
+    remaining.extend((1..many).map(|_| submit(&queue, Lane::Native, scripted(verified).0)));
+    // What failed comes last.
+    let listed = |most| {
+        let (count, items) = queue.items(most);
+        let tickets: Vec<Ticket> = items.iter().map(|item| item.ticket).collect();
+        assert_eq!(tickets[..tickets.len() - 1], remaining[..most.min(many)]);
+        assert_eq!(tickets.last(), Some(&failed));
+        count
+    };
+    for most in [0, 1, Report::MAX_ITEMS, usize::MAX] {
+        assert_eq!(listed(most), many + 1);
+    }
+    let report = queue.drain(Instant::now()).unwrap();
+    assert_eq!((report.remaining, report.failed), (many as u64, 1));
+    assert_eq!(report.items.len(), Report::MAX_ITEMS + 1);
+    let counted = queue.drain_and_count(Instant::now()).unwrap();
+    let items = Vec::new();
+    assert_eq!(counted, Report { items, ..report });
+    drop(end);
+    assert_eq!(close(&queue).released, many as u64);
+}
+
+/// However many that were tried already are before it in the queue.
+#[test]
+fn the_oldest_queued_is_the_oldest_that_never_was_at_a_worker() {
+    let queue = queue_with(|options| {
+        options.retry.first_pause = Duration::from_micros(1);
+        options.native_budget = Duration::from_secs(3600);
+    });
+    let (resume, resumes) = mpsc::channel::<()>();
+    let (retried, _) = scripted(move |attempt| match attempt {
+        1 => {
+            let _ = resumes.recv();
+            Err(errno(libc::EBUSY))
+        }
+        _ => Ok(Proof::Verified),
+    });
+    submit(&queue, Lane::Native, retried);
+    let (resource, _, end, begun) = hanging();
+    submit(&queue, Lane::Native, resource);
+    drop(resume);
+    begun.recv().unwrap();
+    let queued = || {
+        let lane = |state: &mut State| state.lanes[Lane::Native as usize].queue.len();
+        queue.0.shared.with(lane)
+    };
+    until("one waits for its second attempt", || queued() == 1);
+    let stepped = queue.reserve(Kind::Chroot, "has a step").unwrap();
+    stepped.set_before_release(Box::new(|| Ok(())));
+    stepped.submit(Lane::Native, scripted(verified).0);
+    until("one has its step behind it", || queued() == 2);
+    // Nothing that waits is fresh.
+    assert_eq!(queue.stats().oldest_queued, Duration::ZERO);
+    submit(&queue, Lane::Native, scripted(verified).0);
+    until("its age is told", || {
+        queue.stats().oldest_queued > Duration::ZERO
+    });
+    drop(end);
+    queue.drain(soon()).unwrap();
+    assert_eq!(queue.stats().oldest_queued, Duration::ZERO);
+    close(&queue);
+}

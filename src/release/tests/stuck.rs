@@ -1,9 +1,10 @@
+use super::shared::Next;
 use super::*;
 
 /// Short enough for a test, long enough for what is not meant to hang.
 const BUDGET: Duration = Duration::from_millis(100);
 
-fn short_budgets(options: &mut QueueOptions) {
+fn short_budgets(options: &mut GateOptions) {
     options.native_budget = BUDGET;
     options.blocking_budget = BUDGET;
 }
@@ -132,4 +133,76 @@ fn the_blocking_lane_grows_to_its_limit_and_not_beyond() {
     assert_eq!(most.load(Ordering::SeqCst), 3);
     assert_eq!(queue.stats().workers, 4);
     close(&queue);
+}
+
+#[test]
+fn budgets_and_pauses_beyond_all_time_are_never_over() {
+    let queue = queue_with(|options| {
+        options.native_budget = Duration::MAX;
+        options.blocking_budget = Duration::MAX;
+        options.retry.first_pause = Duration::MAX;
+        options.retry.longest_pause = Duration::MAX;
+        options.retry.age = Duration::MAX;
+    });
+    for lane in [Lane::Native, Lane::Blocking] {
+        let ticket = submit(&queue, lane, scripted(verified).0);
+        let event = queue.wait(ticket, Some(soon())).unwrap();
+        assert_eq!(event.outcome, Outcome::Released(Proof::Verified));
+    }
+    let (resource, record) = scripted(|_| Err(errno(libc::EBUSY)));
+    submit(&queue, Lane::Native, resource);
+    until("it waits for ever", || {
+        queue
+            .report()
+            .items
+            .iter()
+            .any(|item| item.state == ReleaseState::Retrying)
+    });
+    let last = submit(&queue, Lane::Native, scripted(verified).0);
+    queue.wait(last, Some(soon())).unwrap();
+    let report = queue.close(Instant::now()).unwrap();
+    assert_eq!((report.released, report.abandoned), (3, 1));
+    until("destroyed", || record.drops() == 1);
+}
+
+/// A fault of ours: no foreign code makes a worker unwind.
+#[test]
+fn a_worker_that_unwinds_is_replaced_and_what_it_was_at_has_failed() {
+    for has_step in [false, true] {
+        let queue = queue_with(|options| options.blocking_workers = 1);
+        let shared = queue.0.shared.clone();
+        // Hired by hand, before the timer does it.
+        let worker = shared.with(|state| state.hire(Lane::Blocking)).unwrap();
+        let (resource, record) = scripted(verified);
+        let reservation = queue.reserve(Kind::Job, "its worker unwinds").unwrap();
+        if has_step {
+            reservation.set_before_release(Box::new(|| Ok(())));
+        }
+        let ticket = reservation.submit(Lane::Blocking, resource);
+        let employer = shared.clone();
+        let thread = std::thread::spawn(move || {
+            threads::employ(&employer, worker, || {
+                employer.with(|state| state.clock_in(worker, 1));
+                let Next::Work(_work) = employer.next_work(Lane::Blocking, worker) else {
+                    return;
+                };
+                panic!("a fault of ours");
+            });
+        });
+        thread.join().unwrap();
+        let event = queue.wait(ticket, Some(soon())).unwrap();
+        assert_eq!(event.outcome, Outcome::Failed { os_error: 0 });
+        // What was still in its place is kept, like whatever failed.
+        assert_eq!(
+            (record.attempts(), record.drops()),
+            (0, u32::from(!has_step))
+        );
+        assert_eq!(queue.failed().len(), usize::from(has_step));
+        let stats = queue.stats();
+        assert_eq!((stats.in_flight, stats.depth), (0, 0));
+        let next = submit(&queue, Lane::Blocking, scripted(verified).0);
+        queue.wait(next, Some(soon())).unwrap();
+        let report = close(&queue);
+        assert_eq!((report.released, report.failed), (1, 1));
+    }
 }

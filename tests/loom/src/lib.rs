@@ -8,6 +8,11 @@
 
 #[path = "../../../src/error.rs"]
 mod error;
+#[path = "../../../src/gate"]
+mod gate {
+    mod options;
+    pub(crate) use options::GateOptions;
+}
 mod kernel;
 #[path = "../../../src/panic.rs"]
 mod panic;

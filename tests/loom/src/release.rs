@@ -45,6 +45,7 @@ use crate::sync::Arc;
 pub(crate) use outcome::{Event, Kind, Outcome, Proof, Ticket};
 pub(crate) use report::StuckRelease;
 pub(crate) use resource::{BeforeRelease, Hook, Lane, Resource};
+pub(crate) use retry::RetryOptions;
 use shared::Shared;
 
 /// In the library this is a reservation bound to its queue; here only its type is needed.

@@ -245,10 +245,12 @@ impl<'a> Driver<'a> {
             let event = self.gate.releases().wait(ticket, Some(soon())).unwrap();
             prop_assert_eq!((event.outcome, event.attempts), (Outcome::Cancelled, 0));
             self.ends.insert(ticket, event);
-            self.jobs[index].reference.stage = match self.jobs[index].retried {
+            let subject = &mut self.jobs[index];
+            subject.retried = false;
+            subject.reference.stage = match subject.job {
+                Some(_) => Stage::Reserved,
                 // Nobody was there to take it back.
-                true => Stage::Gone,
-                false => Stage::Reserved,
+                None => Stage::Gone,
             };
             return Ok(());
         };

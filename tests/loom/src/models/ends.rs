@@ -49,6 +49,36 @@ fn a_release_is_either_cancelled_or_released() {
     });
 }
 
+/// The place of a cancelled release may be free before its end is announced: a wait that begins then
+/// must neither free it again nor miss the end.
+#[test]
+fn a_wait_finds_a_cancelled_release_whose_place_is_free_already() {
+    check(3, Time::StandsStill, || {
+        let queue = Queue::new(|_| ());
+        let worker = queue.worker(Lane::Blocking);
+        let (resource, record) = scripted(0, None);
+        let ticket = queue.submit(Lane::Native, resource);
+        let waiter = {
+            let queue = queue.clone();
+            thread::spawn(move || queue.wait(ticket).outcome)
+        };
+        let now = Instant::now();
+        let cancelled = queue.0.with(|state| state.cancel(ticket, now)).unwrap();
+        queue.0.with(|state| {
+            let (index, resource) = (cancelled.index, Some(cancelled.resource));
+            state.discard(index, resource, cancelled.attachments, now);
+        });
+        queue
+            .0
+            .with(|state| state.announce_cancelled(cancelled.index, cancelled.event, None));
+        assert_eq!(waiter.join().unwrap(), Outcome::Cancelled);
+        queue.seal();
+        worker.join().unwrap();
+        assert_eq!((record.attempts(), record.drops()), (0, 1));
+        queue.is_empty_after(1);
+    });
+}
+
 /// Closing as the library does it once the deadline has passed.
 fn close(queue: &Queue) {
     queue.0.with(|state| {

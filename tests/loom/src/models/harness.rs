@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use loom::thread::JoinHandle;
 
 use crate::error::{Error, Result};
+use crate::gate::GateOptions;
 use crate::kernel::event_fd::EventFd;
-use crate::release::options::QueueOptions;
 use crate::release::resource::Attachments;
 use crate::release::retry::RetryOptions;
 use crate::release::shared::Shared;
@@ -32,9 +32,9 @@ pub(super) fn check(preemptions: usize, time: Time, model: impl Fn() + Sync + Se
 pub(super) struct Queue(pub(super) Arc<Shared>);
 
 impl Queue {
-    pub(super) fn new(change: impl FnOnce(&mut QueueOptions)) -> Queue {
+    pub(super) fn new(change: impl FnOnce(&mut GateOptions)) -> Queue {
         let hour = Duration::from_secs(3600);
-        let mut options = QueueOptions {
+        let mut options = GateOptions {
             capacity: 4,
             event_capacity: 4,
             blocking_workers: 1,
@@ -48,6 +48,7 @@ impl Queue {
                 attempts: 3,
                 age: hour,
             },
+            ..GateOptions::default()
         };
         change(&mut options);
         let state = State::new(options, 1);
@@ -117,7 +118,9 @@ impl Queue {
     }
 
     pub(super) fn drain(&self) {
-        self.0.wait_past(Some(u64::MAX), None).expect("no deadline");
+        self.0
+            .wait_past(Some(u64::MAX), None, &[])
+            .expect("no deadline");
     }
 
     pub(super) fn seal(&self) {
@@ -133,6 +136,8 @@ impl Queue {
             assert_eq!((stats.depth, stats.in_flight, stats.reserved), (0, 0, 0));
             assert_eq!((stats.workers, stats.stuck), (0, 0));
             assert_eq!(state.workforce.threads, 0);
+            // Every place is free, once.
+            assert_eq!(state.slots.free.len(), state.slots.as_slice().len());
             assert!(state.is_over());
         });
     }

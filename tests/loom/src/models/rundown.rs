@@ -2,6 +2,7 @@
 
 use std::sync::Arc as StdArc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
 use loom::cell::UnsafeCell;
 use loom::thread;
@@ -45,7 +46,8 @@ fn use_it(rundown: &Arc<Rundown<Value>>) -> Option<Value> {
 fn close_it(rundown: &Arc<Rundown<Value>>) -> Option<Value> {
     match rundown.close() {
         Closing::Idle(value) => Some(value),
-        Closing::Busy | Closing::AlreadyClosed => None,
+        Closing::Busy(usage) => usage.end(),
+        Closing::AlreadyClosed => None,
     }
 }
 
@@ -131,11 +133,16 @@ fn what_was_put_back_is_whole_for_every_later_use() {
 struct Opened {
     queue: Queue,
     index: u32,
+    ticket: Ticket,
     resource: Box<dyn Resource>,
 }
 
 impl Open for Opened {
     const NAME: &'static str = "released";
+
+    fn ticket(&self) -> Ticket {
+        self.ticket
+    }
 
     fn submit(self) {
         self.queue
@@ -149,6 +156,7 @@ fn open(queue: &Queue) -> (Arc<Releasable<Opened>>, Ticket, StdArc<Record>) {
     let opened = Opened {
         queue: queue.clone(),
         index,
+        ticket,
         resource,
     };
     let handle = ReleaseQueue(queue.0.clone());
@@ -193,12 +201,101 @@ fn a_fence_counts_a_release_that_waits_for_its_last_use() {
             thread::spawn(move || drop(releasable.begin()))
         };
         releasable.release().unwrap();
-        queue.0.wait_past(None, None).unwrap();
+        queue.0.wait_past(None, None, &[]).unwrap();
         assert_eq!(record.drops(), 1);
         user.join().unwrap();
         drop(releasable);
         queue.seal();
         worker.join().unwrap();
         queue.is_empty_after(1);
+    });
+}
+
+/// Takes back the release that was asked for last, if it has got that far.
+fn take_back(queue: &Queue, releasable: &Releasable<Opened>, ticket: Ticket) -> bool {
+    let now = Instant::now();
+    let Ok(cancelled) = queue.0.with(|state| state.cancel(ticket, now)) else {
+        return false;
+    };
+    let opened = Opened {
+        queue: queue.clone(),
+        index: cancelled.index,
+        ticket: cancelled.ticket,
+        resource: cancelled.resource,
+    };
+    releasable.open_again(opened);
+    queue
+        .0
+        .with(|state| state.announce_cancelled(cancelled.index, cancelled.event, None));
+    true
+}
+
+fn is_pending(queue: &Queue, ticket: Ticket) -> bool {
+    queue.0.with_quietly(|state| state.slots.is_pending(ticket))
+}
+
+/// Releases what is still to be, and finds nothing left.
+fn finish(queue: Queue, releasable: Arc<Releasable<Opened>>, record: &Record) {
+    drop(releasable);
+    let worker = queue.worker(Lane::Native);
+    queue.drain();
+    queue.seal();
+    worker.join().unwrap();
+    assert_eq!((record.attempts(), record.drops()), (1, 1));
+    let cancelled = queue.0.with(|state| state.stats(Instant::now()).cancelled);
+    queue.is_empty_after(1 + cancelled);
+}
+
+/// What was released, cancelled and released again has the ticket of the last release, whoever asked
+/// for it, and whenever he began to.
+#[test]
+fn a_release_against_a_cancel_answers_with_the_ticket_that_it_submits() {
+    for has_user in [false, true] {
+        check(2, Time::StandsStill, move || {
+            let queue = Queue::new(|_| ());
+            let (releasable, first, record) = open(&queue);
+            let user = has_user.then(|| {
+                let releasable = releasable.clone();
+                thread::spawn(move || drop(releasable.begin()))
+            });
+            let other = {
+                let (queue, releasable) = (queue.clone(), releasable.clone());
+                thread::spawn(move || {
+                    if let Ok(ticket) = releasable.release() {
+                        // Only the first release is cancelled.
+                        assert!(is_pending(&queue, ticket));
+                    }
+                })
+            };
+            if releasable.release() == Ok(first) {
+                take_back(&queue, &releasable, first);
+            }
+            other.join().unwrap();
+            if let Some(user) = user {
+                user.join().unwrap();
+            }
+            finish(queue, releasable, &record);
+        });
+    }
+}
+
+/// A release that was cancelled between the end of its last use and its announcement announces nothing:
+/// the thing is open, and its next ticket is not asked for.
+#[test]
+fn what_is_open_again_is_not_announced_by_the_release_before() {
+    check(3, Time::StandsStill, || {
+        let queue = Queue::new(|_| ());
+        let (releasable, first, record) = open(&queue);
+        let usage = releasable.begin().unwrap();
+        let other = {
+            let releasable = releasable.clone();
+            thread::spawn(move || releasable.release())
+        };
+        drop(usage);
+        let is_open = take_back(&queue, &releasable, first);
+        assert_eq!(other.join().unwrap(), Ok(first));
+        assert_eq!(is_pending(&queue, first), !is_open);
+        assert_eq!(is_pending(&queue, releasable.ticket()), !is_open);
+        finish(queue, releasable, &record);
     });
 }
