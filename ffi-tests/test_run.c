@@ -156,6 +156,9 @@ static void from_inside(nsgate_gate gate, bool alone) {
   OK(nsgate_namespace_release(calls.ns, NULL, &error), &error, "the namespace is released");
 }
 
+static int starts;
+static void count_start(void) { add(&starts, 1); }
+
 /* A gate with one thread: nothing waits for itself; closing answers those that wait. */
 static void one_thread(void) {
   nsgate_error error;
@@ -163,8 +166,10 @@ static void one_thread(void) {
   memset(&options, 0, sizeof options);
   options.size = sizeof options;
   options.namespace_threads = 1;
+  options.thread_start = count_start;
   nsgate_gate gate;
   OK(nsgate_gate_open(&options, &gate, &error), &error, "a gate with one namespace thread");
+  EQUAL(get(&starts), 0, "which is made on demand");
   from_inside(gate, true);
 
   nsgate_chroot chroot = open_chroot(gate);
@@ -188,6 +193,7 @@ static void one_thread(void) {
   EQUAL(get(&first.done) + get(&second.done), 2, "each is done once");
   OK(nsgate_chroot_free(chroot, &error), &error, "the chroot is freed");
   OK(nsgate_gate_free(gate, &error), &error, "so is the gate");
+  EQUAL(get(&starts), 1, "the thread was made known once");
 }
 
 static void give_up(void *user_data) { *(bool *)user_data = drop_sys_admin(); }

@@ -16,6 +16,7 @@ import (
 	"unsafe"
 
 	nsgate "github.com/nsgate/nsgate/go"
+	"github.com/nsgate/nsgate/go/internal/capi"
 )
 
 func TestDoRunsWithTheChrootAsItsRoot(t *testing.T) {
@@ -36,6 +37,17 @@ func TestDoRunsWithTheChrootAsItsRoot(t *testing.T) {
 	})
 	equal(t, err, failed)
 	get[fs.FileInfo](t)(chroot.Stat("/relative"))
+}
+
+// The moment in which the runtime may start threads from one that is new to it is over before it is inside.
+func TestGoKnowsAThreadBeforeItGoesInside(t *testing.T) {
+	chroot, _ := openChroot(t, openGate(t), nil)
+	must(t, chroot.Do(limited(t), func() error {
+		if capi.WhereAmI(0)&capi.Known == 0 {
+			t.Error("Go sees the thread for the first time when it is inside")
+		}
+		return nil
+	}))
 }
 
 func TestSeveralRunInsideAtOnce(t *testing.T) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Instant;
 
-pub use options::GateOptions;
+pub use options::{GateOptions, ThreadStart};
 
 use crate::error::{Error, Result, Status};
 use crate::kernel::features::{self, Features};
@@ -68,6 +68,7 @@ impl Gate {
             home,
             options.namespace_threads,
             options.namespace_thread_idle,
+            options.thread_start.clone(),
         );
         Ok(Gate(Arc::new(Inner {
             options,

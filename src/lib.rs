@@ -28,7 +28,7 @@ pub use chroot::{
     Propagation, ReadDir, RenameOptions,
 };
 pub use error::{Error, Result, Status};
-pub use gate::{Gate, GateOptions};
+pub use gate::{Gate, GateOptions, ThreadStart};
 pub use kernel::features::Features;
 pub use kernel::namespace::NamespaceId;
 pub use namespace::{Entered, MountNamespace, RestoreError};

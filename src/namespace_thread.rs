@@ -17,6 +17,7 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 
 use crate::error::{Error, Result, Status};
+use crate::gate::ThreadStart;
 use crate::gate::supervisor::{Body, Supervisor};
 use crate::spin::Lookout;
 use crate::sync::lock;
@@ -83,6 +84,7 @@ struct Pool {
     home: OwnedFd,
     limit: u32,
     idle_timeout: Duration,
+    start: Option<ThreadStart>,
     state: Mutex<State>,
     wake: Condvar,
     teller: LazyTeller,
@@ -127,12 +129,14 @@ impl NamespaceThreads {
         home: OwnedFd,
         limit: u32,
         idle_timeout: Duration,
+        start: Option<ThreadStart>,
     ) -> NamespaceThreads {
         NamespaceThreads(Arc::new(Pool {
             supervisor,
             home,
             limit: limit.max(1),
             idle_timeout,
+            start,
             state: Mutex::default(),
             wake: Condvar::new(),
             teller: LazyTeller::default(),
@@ -296,7 +300,7 @@ mod tests {
     fn a_nested_visit_is_not_left_to_its_own_thread_when_no_other_can_be_made() {
         let home = std::fs::File::open("/dev/null").unwrap().into();
         let supervisor = Supervisor::without_thread();
-        let threads = NamespaceThreads::new(supervisor, home, 2, Duration::from_secs(1));
+        let threads = NamespaceThreads::new(supervisor, home, 2, Duration::from_secs(1), None);
         // This test is the only thread of the pool, in the middle of a job.
         lock(&threads.0.state).threads = 1;
         INSIDE.set(Arc::as_ptr(&threads.0));

@@ -10,7 +10,7 @@ use super::handle::{Handle, nsgate_gate};
 use super::status::{nsgate_error, nsgate_status};
 use super::structs::{self, Extensible, OutStruct};
 use super::time::date;
-use crate::{Error, Gate, GateOptions, Report, Result, Status};
+use crate::{Error, Gate, GateOptions, Report, Result, Status, ThreadStart};
 
 /// What a gate is opened with. 0 anywhere means the default.
 #[repr(C)]
@@ -46,9 +46,16 @@ pub struct nsgate_gate_options {
     pub retry_attempts: u32,
     /// Must be 0.
     pub reserved: u32,
+    /// Called on each namespace thread before it leaves the process's mount namespace, and before any
+    /// job runs on it; may be NULL. For runtimes that may make threads of their own when one that they
+    /// don't know comes for the first time: a thread that is made from inside stays there.
+    pub thread_start: nsgate_thread_start_function,
 }
 
-// SAFETY: integers only, the size first.
+/// Lets a runtime know a thread of the library's. It must return: the thread's first job waits for it.
+pub type nsgate_thread_start_function = Option<extern "C" fn()>;
+
+// SAFETY: integers and a function pointer as an Option, the size first.
 unsafe impl Extensible for nsgate_gate_options {}
 
 /// What the running kernel offers, found by trying. 1 is yes.
@@ -142,6 +149,9 @@ fn options(from: &nsgate_gate_options) -> Result<GateOptions> {
     time(from.retry_longest_pause_ns, &mut to.retry.longest_pause);
     time(from.retry_age_ns, &mut to.retry.age);
     number(from.retry_attempts, &mut to.retry.attempts);
+    if let Some(start) = from.thread_start {
+        to.thread_start = Some(ThreadStart::new(move || start()));
+    }
     Ok(to)
 }
 
@@ -277,6 +287,7 @@ mod tests {
             retry_age_ns: 0,
             retry_attempts: 0,
             reserved: 0,
+            thread_start: None,
         };
         let default = format!("{:?}", GateOptions::default());
         assert_eq!(format!("{:?}", options(&from).unwrap()), default);
@@ -286,6 +297,10 @@ mod tests {
         let to = options(&from).unwrap();
         assert_eq!((to.capacity, to.retry.attempts), (7, 3));
         assert_eq!(to.retry.age, Duration::from_nanos(5));
+        assert!(to.thread_start.is_none());
+        extern "C" fn start() {}
+        from.thread_start = Some(start);
+        assert!(options(&from).unwrap().thread_start.is_some());
         from.reserved = 1;
         assert!(options(&from).is_err());
     }

@@ -1,5 +1,7 @@
 //! What a gate is opened with.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result, Status};
@@ -24,6 +26,8 @@ pub struct GateOptions {
     pub namespace_threads: u32,
     /// How long a namespace thread waits for its next visit before it ends.
     pub namespace_thread_idle: Duration,
+    /// Called on each namespace thread before it leaves the process's namespace.
+    pub thread_start: Option<ThreadStart>,
     /// How many workers the blocking lane may have, besides the replacements of stuck ones.
     pub blocking_workers: u32,
     /// How many workers may be made in place of stuck ones, over both lanes.
@@ -38,6 +42,40 @@ pub struct GateOptions {
     pub retry: RetryOptions,
 }
 
+/// What is called on each namespace thread when it has been made, while it still stands where the
+/// process does, and before any job runs on it.
+///
+/// It is for runtimes that keep a record of the threads they are called on, and may make threads of
+/// their own when one of these comes for the first time: a thread that is made from inside stays there.
+/// The first visit waits for it. Where it panics, the thread ends, and its visits are told if there is
+/// no other.
+///
+/// ```
+/// let mut options = nsgate::GateOptions::default();
+/// options.thread_start = Some(nsgate::ThreadStart::new(|| {
+///     // The thread makes itself known to the garbage collector, the profiler, …
+/// }));
+/// ```
+#[derive(Clone)]
+pub struct ThreadStart(Arc<dyn Fn() + Send + Sync>);
+
+impl ThreadStart {
+    /// Keeps `function` until the last namespace thread has ended.
+    pub fn new(function: impl Fn() + Send + Sync + 'static) -> ThreadStart {
+        ThreadStart(Arc::new(function))
+    }
+
+    pub(crate) fn call(&self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for ThreadStart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ThreadStart(…)")
+    }
+}
+
 impl Default for GateOptions {
     fn default() -> GateOptions {
         GateOptions {
@@ -45,6 +83,7 @@ impl Default for GateOptions {
             event_capacity: 4_096,
             namespace_threads: 64,
             namespace_thread_idle: Duration::from_secs(10),
+            thread_start: None,
             blocking_workers: 4,
             replacement_workers: 16,
             native_budget: Duration::from_secs(1),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Done, INSIDE, Pool, Visit, grow, retire};
-use crate::error::{Error, Status};
+use crate::error::{Error, Result, Status};
 use crate::kernel::namespace;
 use crate::kernel::process::{self, FileIds};
 use crate::kernel::signals;
@@ -15,8 +15,10 @@ use crate::trace;
 
 pub(super) fn serve(pool: &Arc<Pool>) {
     INSIDE.set(Arc::as_ptr(pool));
-    trace::went_abroad();
-    let arrived = process::unshare_fs().and_then(|()| namespace::set(pool.home.as_fd()));
+    let arrived = introduce(pool)
+        .inspect(|()| trace::went_abroad())
+        .and_then(|()| process::unshare_fs())
+        .and_then(|()| namespace::set(pool.home.as_fd()));
     if let Err(error) = arrived {
         retire(pool, &error.with_context("a new namespace thread"), true);
         return;
@@ -61,6 +63,14 @@ pub(super) fn serve(pool: &Arc<Pool>) {
         process::set_umask(umask);
         signals::block_again();
     }
+}
+
+/// Lets the host know the thread, as long as it stands where the process does.
+fn introduce(pool: &Pool) -> Result<()> {
+    let Some(start) = &pool.start else {
+        return Ok(());
+    };
+    caught(|| start.call()).map_err(|error| error.with_context("thread_start"))
 }
 
 /// Brings the thread home. The error is why it must end instead: no job may run where another was left,

@@ -40,4 +40,5 @@ mod release;
 mod release_inside;
 mod soak;
 mod start;
+mod thread_start;
 mod without_mount_setattr;

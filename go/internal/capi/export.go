@@ -12,6 +12,11 @@ import (
 
 // Every function here is called by shim.c, and none lets a panic through to it.
 
+//export nsgateGoThread
+func nsgateGoThread() {
+	lockThread()
+}
+
 //export nsgateGoRun
 func nsgateGoRun(key C.uint64_t) {
 	lockThread()

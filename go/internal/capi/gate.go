@@ -23,9 +23,10 @@ func gate(id uint64) C.nsgate_gate { return C.nsgate_gate{id: C.uint64_t(id)} }
 
 // GateOpen opens a gate.
 func GateOpen(options *GateOptions, out *uint64, e *Error) int32 {
-	options.size = uint32(unsafe.Sizeof(*options))
+	own := *options // C is shown nothing of what the caller's are part of
+	own.size = uint32(unsafe.Sizeof(own))
 	var handle C.nsgate_gate
-	status := C.nsgate_gate_open((*C.nsgate_gate_options)(unsafe.Pointer(options)), &handle, e.c())
+	status := C.nsgate_go_gate_open((*C.nsgate_gate_options)(unsafe.Pointer(&own)), &handle, e.c())
 	*out = uint64(handle.id)
 	return e.answer(status)
 }

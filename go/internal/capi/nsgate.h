@@ -243,6 +243,9 @@ typedef void (*nsgate_destroy_function)(void *user_data);
  * library's threads and its release queue. Objects made from a gate keep it alive, closed or not.
  */
 
+/** Lets a runtime know a thread of the library's. It must return: the thread's first job waits for it. */
+typedef void (*nsgate_thread_start_function)(void);
+
 /** What a gate is opened with. 0 anywhere means the default. */
 typedef struct nsgate_gate_options {
   /** sizeof(nsgate_gate_options). */
@@ -275,6 +278,12 @@ typedef struct nsgate_gate_options {
   uint32_t retry_attempts;
   /** Must be 0. */
   uint32_t reserved;
+  /**
+   * Called on each namespace thread before it leaves the process's mount namespace, and before any
+   * job runs on it; may be NULL. For runtimes that may make threads of their own when one that they
+   * don't know comes for the first time: a thread that is made from inside stays there.
+   */
+  nsgate_thread_start_function thread_start;
 } nsgate_gate_options;
 
 /** What the gate has released since it was opened, and what is left. */

@@ -97,10 +97,11 @@ struct frame {
 
 static _Thread_local struct frame *frames;
 static _Thread_local uint64_t outermost_call;
+static _Thread_local uint32_t known; /* Go has seen this thread outside */
 static _Thread_local uint32_t jobs; /* jobs that run on this thread, one inside the other */
 
 uint32_t nsgate_go_place(uint64_t subscriber) {
-  uint32_t place = 0;
+  uint32_t place = known ? NSGATE_GO_KNOWN : 0;
   for (struct frame *frame = frames; frame != NULL; frame = frame->above) {
     place |= NSGATE_GO_IN_CALLBACK;
     if (frame->release_of != 0) place |= NSGATE_GO_IN_RELEASE;
@@ -118,6 +119,19 @@ void nsgate_go_deliver(const nsgate_go_letter *letter) {
 }
 
 /* ---- jobs ---- */
+
+/* Go locks a thread that is new to it only once Go code runs there: a moment in which the runtime may make
+ * threads from it. So that is over before the thread goes anywhere. The lock stays, and so does the
+ * runtime's record of the thread until the thread ends. */
+static void thread_start(void) {
+  nsgateGoThread();
+  known = 1;
+}
+
+nsgate_status nsgate_go_gate_open(nsgate_gate_options *options, nsgate_gate *out, nsgate_error *error) {
+  options->thread_start = thread_start;
+  return nsgate_gate_open(options, out, error);
+}
 
 static void run(void *user_data) {
   jobs++;

@@ -48,10 +48,14 @@ enum {
   NSGATE_GO_IN_CALLBACK = 1,      /* in a callback of some subscriber */
   NSGATE_GO_IN_RELEASE = 2,       /* in the delivery of a release: the mailbox waits */
   NSGATE_GO_IN_THIS_RELEASE = 4,  /* in the delivery of a release to this very subscriber */
+  NSGATE_GO_KNOWN = 8,            /* on a namespace thread that Go knew before it left for its first job */
 };
 uint32_t nsgate_go_place(uint64_t subscriber);
 
 /* ---- calls ---- */
+
+/* Opens a gate whose namespace threads make themselves known to Go. */
+nsgate_status nsgate_go_gate_open(nsgate_gate_options *options, nsgate_gate *out, nsgate_error *error);
 
 nsgate_status nsgate_go_job_reserve(nsgate_gate gate, nsgate_string label, uint64_t key, nsgate_job *out, nsgate_error *error);
 nsgate_status nsgate_go_before_release(nsgate_chroot chroot, uint64_t key, nsgate_error *error);

@@ -22,7 +22,7 @@ func start(run *Run, begin func(key C.uint64_t, ran *C.uint32_t, e *C.nsgate_err
 	return StatusOK
 }
 
-// Place tells whether the calling thread is in a subscriber's callback.
+// Place tells whether the calling thread is in a subscriber's callback, or is a namespace thread.
 type Place uint32
 
 // Parts of a Place.
@@ -30,6 +30,7 @@ const (
 	InCallback    Place = C.NSGATE_GO_IN_CALLBACK
 	InRelease     Place = C.NSGATE_GO_IN_RELEASE
 	InThisRelease Place = C.NSGATE_GO_IN_THIS_RELEASE
+	Known         Place = C.NSGATE_GO_KNOWN
 )
 
 // WhereAmI returns the place of the calling thread, as seen by the subscriber with a number.

@@ -52,6 +52,7 @@ const (
 	InCallback Place = 1 << iota
 	InRelease
 	InThisRelease
+	Known
 )
 
 func (e *Error) unsupported() int32 {

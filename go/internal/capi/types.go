@@ -70,6 +70,7 @@ type GateOptions struct {
 	RetryFirstPause, RetryLongestPause, RetryAge                      uint64
 	RetryAttempts                                                     uint32
 	reserved                                                          uint32
+	threadStart                                                       uintptr // by nsgate_go_gate_open
 }
 
 // Features mirrors nsgate_features.
