@@ -213,14 +213,14 @@ impl ReleaseQueue {
             .0
             .shared
             .with(|state| state.cancel(ticket, Instant::now()))?;
-        let mut attachments = cancelled.attachments;
-        let hook = attachments.hook.take();
+        let mut callbacks = cancelled.callbacks;
+        let hook = callbacks.hook.take();
         if let Some(hook) = &hook {
             hook.taken_back();
         }
-        let reclaim = attachments.reclaim.take();
+        let reclaim = callbacks.reclaim.take();
         let reservation =
-            Reservation::new(self.clone(), cancelled.index, cancelled.ticket, attachments);
+            Reservation::new(self.clone(), cancelled.index, cancelled.ticket, callbacks);
         let resource = cancelled.resource;
         let result = caught(|| match reclaim {
             Some(reclaim) => reclaim(reservation, resource),

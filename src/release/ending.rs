@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::outcome::{Event, Outcome, Ticket};
-use super::resource::{Attachments, Hook, Reclaim, Resource};
+use super::resource::{Callbacks, Hook, Reclaim, Resource};
 use super::slot::Phase;
 use super::state::{Notice, State};
 use crate::error::{Error, Result, Status};
@@ -14,7 +14,7 @@ impl State {
     /// goes any more, has to be dropped.
     pub(super) fn finish(&mut self, index: u32, outcome: Outcome, now: Instant) -> Option<Reclaim> {
         self.conclude(index, outcome, now);
-        let reclaim = self.slots[index].attachments.reclaim.take();
+        let reclaim = self.slots[index].callbacks.reclaim.take();
         self.slots.free(index);
         self.look_for_the_end();
         reclaim
@@ -24,7 +24,7 @@ impl State {
     pub(super) fn conclude(&mut self, index: u32, outcome: Outcome, now: Instant) {
         self.outstanding.remove(self.slots.all(), index);
         let slot = &mut self.slots[index];
-        let hook = slot.attachments.hook.take();
+        let hook = slot.callbacks.hook.take();
         let event = slot.event_now(index, outcome, now);
         slot.event = Some(event);
         self.tell(event, hook, index);
@@ -101,7 +101,7 @@ impl State {
             event,
             trace: endings,
             resource: resource.expect("a queued slot has its resource"),
-            attachments: std::mem::take(&mut slot.attachments),
+            callbacks: std::mem::take(&mut slot.callbacks),
         })
     }
 
@@ -166,7 +166,7 @@ pub(crate) struct Cancelled {
     pub(crate) event: Event,
     pub(crate) trace: trace::Endings,
     pub(crate) resource: Box<dyn Resource>,
-    pub(crate) attachments: Attachments,
+    pub(crate) callbacks: Callbacks,
 }
 
 pub(crate) fn unknown_ticket() -> Error {

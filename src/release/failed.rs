@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::outcome::{Kind, Ticket};
 use super::report::FailedRelease;
-use super::resource::{Attachments, Hook, Lane, Reclaim, Resource};
+use super::resource::{Callbacks, Hook, Lane, Reclaim, Resource};
 use super::state::Remains;
 use crate::error::{Error, Result, Status};
 
@@ -30,10 +30,10 @@ impl FailedEntry {
             kind: self.kind,
             label: self.label,
             resource: Some(self.resource),
-            attachments: Attachments {
+            callbacks: Callbacks {
                 hook: self.hook,
                 reclaim: self.reclaim,
-                ..Attachments::default()
+                ..Callbacks::default()
             },
         }
     }

@@ -59,7 +59,7 @@ impl State {
         let mut trace = std::mem::take(&mut slot.trace);
         trace.begin(ticket, slot.kind, &label, queued, slot.attempts);
         let running = Running::new(Some(ticket), slot.kind, label, now);
-        let work = match slot.attachments.before_release.take() {
+        let work = match slot.callbacks.before_release.take() {
             Some(before) => Work::Before(index, before, trace),
             None => {
                 let resource = slot.resource.take();
@@ -104,7 +104,7 @@ impl State {
         if let Err(error) = result {
             if self.try_again(index, &error, now) {
                 let slot = &mut self.slots[index];
-                slot.attachments.before_release = Some(before);
+                slot.callbacks.before_release = Some(before);
                 slot.last_error = Some(error);
                 return None;
             }
@@ -210,8 +210,8 @@ impl State {
             lane: slot.lane,
             label,
             resource,
-            hook: slot.attachments.hook.clone(),
-            reclaim: slot.attachments.reclaim.take(),
+            hook: slot.callbacks.hook.clone(),
+            reclaim: slot.callbacks.reclaim.take(),
             error,
             attempts: slot.attempts,
             submitted: slot.submitted.unwrap_or(now),
@@ -248,14 +248,14 @@ impl State {
         now: Instant,
     ) {
         let slot = &mut self.slots[index];
-        let attachments = std::mem::take(&mut slot.attachments);
-        if resource.is_some() || !attachments.is_empty() {
+        let callbacks = std::mem::take(&mut slot.callbacks);
+        if resource.is_some() || !callbacks.is_empty() {
             let remains = Remains {
                 ticket: Some(slot.ticket(index)),
                 kind: slot.kind,
                 label: slot.label.clone().unwrap_or_else(|| "".into()),
                 resource,
-                attachments,
+                callbacks,
             };
             self.bury(remains, now);
         }

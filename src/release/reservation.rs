@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use super::ReleaseQueue;
 use super::outcome::Ticket;
-use super::resource::{Attachments, BeforeRelease, Hook, Lane, Reclaim, Resource};
+use super::resource::{BeforeRelease, Callbacks, Hook, Lane, Reclaim, Resource};
 use crate::sync::lock;
 
 /// A place in the queue. Dropping it gives the place back.
@@ -12,7 +12,7 @@ pub(crate) struct Reservation {
     queue: ReleaseQueue,
     index: u32,
     ticket: Ticket,
-    attachments: Mutex<Attachments>,
+    callbacks: Mutex<Callbacks>,
     spent: bool,
 }
 
@@ -21,13 +21,13 @@ impl Reservation {
         queue: ReleaseQueue,
         index: u32,
         ticket: Ticket,
-        attachments: Attachments,
+        callbacks: Callbacks,
     ) -> Reservation {
         Reservation {
             queue,
             index,
             ticket,
-            attachments: Mutex::new(attachments),
+            callbacks: Mutex::new(callbacks),
             spent: false,
         }
     }
@@ -45,27 +45,27 @@ impl Reservation {
     /// Has the hook called with the terminal event, on the notify thread, before the subscribers.
     /// `false`, and nothing is changed, when there is one.
     pub(crate) fn set_hook(&self, hook: Hook) -> bool {
-        let mut attachments = lock(&self.attachments);
-        let is_free = attachments.hook.is_none();
+        let mut callbacks = lock(&self.callbacks);
+        let is_free = callbacks.hook.is_none();
         if is_free {
-            attachments.hook = Some(hook);
+            callbacks.hook = Some(hook);
         }
         is_free
     }
 
     /// Takes the hook back. It may hold anything.
     pub(crate) fn take_hook(&self) -> Option<Hook> {
-        lock(&self.attachments).hook.take()
+        lock(&self.callbacks).hook.take()
     }
 
     /// Has the step run before the release, on the blocking lane. When it fails for good that is
     /// reported with the event, and the release goes on. `false`, and nothing is changed, when there
     /// is one.
     pub(crate) fn set_before_release(&self, step: BeforeRelease) -> bool {
-        let mut attachments = lock(&self.attachments);
-        let is_free = attachments.before_release.is_none();
+        let mut callbacks = lock(&self.callbacks);
+        let is_free = callbacks.before_release.is_none();
         if is_free {
-            attachments.before_release = Some(step);
+            callbacks.before_release = Some(step);
         }
         is_free
     }
@@ -74,12 +74,12 @@ impl Reservation {
     /// by the cancelling thread, under no lock. It stays with a release that is given up and tried again.
     /// Without it a cancelled resource is destroyed.
     pub(crate) fn set_reclaim(&mut self, reclaim: Reclaim) {
-        self.attachments().reclaim = Some(reclaim);
+        self.callbacks().reclaim = Some(reclaim);
     }
 
-    fn attachments(&mut self) -> &mut Attachments {
-        let attachments = self.attachments.get_mut();
-        attachments.unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn callbacks(&mut self) -> &mut Callbacks {
+        let callbacks = self.callbacks.get_mut();
+        callbacks.unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Hands the resource over. It can't fail and allocates nothing; the caller is held for one
@@ -93,10 +93,10 @@ impl Reservation {
     pub(crate) fn submit_in_place(&mut self, lane: Lane, resource: Box<dyn Resource>) {
         debug_assert!(!self.spent);
         self.spent = true;
-        let attachments = self.attachments.get_mut();
-        let attachments = attachments.unwrap_or_else(|poisoned| poisoned.into_inner());
+        let callbacks = self.callbacks.get_mut();
+        let callbacks = callbacks.unwrap_or_else(|poisoned| poisoned.into_inner());
         self.queue.change(|state, now| {
-            state.submit(self.index, lane, resource, attachments, now);
+            state.submit(self.index, lane, resource, callbacks, now);
         });
     }
 
@@ -109,9 +109,9 @@ impl Reservation {
     /// The same for one that stays where it is.
     pub(crate) fn discard_in_place(&mut self, resource: Box<dyn Resource>) {
         self.spent = true;
-        let attachments = std::mem::take(self.attachments());
+        let callbacks = std::mem::take(self.callbacks());
         self.queue.change(|state, now| {
-            state.discard(self.index, Some(resource), attachments, now);
+            state.discard(self.index, Some(resource), callbacks, now);
         });
     }
 }

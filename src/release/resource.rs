@@ -54,13 +54,13 @@ pub(crate) type Reclaim = Box<dyn FnOnce(Reservation, Box<dyn Resource>) + Send>
 
 /// Everything that belongs to one release besides its resource.
 #[derive(Default)]
-pub(crate) struct Attachments {
+pub(crate) struct Callbacks {
     pub(crate) hook: Option<Hook>,
     pub(crate) before_release: Option<BeforeRelease>,
     pub(crate) reclaim: Option<Reclaim>,
 }
 
-impl Attachments {
+impl Callbacks {
     pub(crate) fn is_empty(&self) -> bool {
         self.hook.is_none() && self.before_release.is_none() && self.reclaim.is_none()
     }

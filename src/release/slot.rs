@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::cancellations::Cancellations;
 use super::list::{Chain, Links, List};
 use super::outcome::{Event, Kind, Outcome, Ticket};
-use super::resource::{Attachments, Lane, Resource};
+use super::resource::{Callbacks, Lane, Resource};
 use crate::error::Error;
 use crate::trace;
 
@@ -48,7 +48,7 @@ pub(crate) struct Slot {
     /// The place in the order of all submissions.
     pub(crate) serial: u64,
     pub(crate) submitted: Option<Instant>,
-    pub(crate) attachments: Attachments,
+    pub(crate) callbacks: Callbacks,
     pub(crate) label: Option<Label<str>>,
     pub(crate) before_release_failed: Option<i32>,
     pub(crate) started: Option<Instant>,
@@ -72,7 +72,7 @@ impl Slot {
             serial: 0,
             label: None,
             resource: None,
-            attachments: Attachments::default(),
+            callbacks: Callbacks::default(),
             attempts: 0,
             before_release_failed: None,
             submitted: None,
@@ -86,7 +86,7 @@ impl Slot {
 
     /// The queue that the next step of the release belongs into.
     pub(crate) fn next_lane(&self) -> Lane {
-        match self.attachments.before_release {
+        match self.callbacks.before_release {
             Some(_) => Lane::Blocking,
             None => self.lane,
         }

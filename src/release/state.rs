@@ -11,7 +11,7 @@ use super::failed::{FailedEntry, FailedList};
 use super::lane::LaneState;
 use super::list::{Chain, List};
 use super::outcome::{Event, Kind, Outcome, Ticket};
-use super::resource::{Attachments, Hook, Lane, Resource};
+use super::resource::{Callbacks, Hook, Lane, Resource};
 use super::retry::Jitter;
 use super::ring::Ring;
 use super::slot::{Phase, Slots};
@@ -46,7 +46,7 @@ pub(crate) struct Remains {
     pub(crate) kind: Kind,
     pub(crate) label: Label<str>,
     pub(crate) resource: Option<Box<dyn Resource>>,
-    pub(crate) attachments: Attachments,
+    pub(crate) callbacks: Callbacks,
 }
 
 pub(crate) struct State {
@@ -189,7 +189,7 @@ impl State {
         &mut self,
         index: u32,
         resource: Option<Box<dyn Resource>>,
-        attachments: Attachments,
+        callbacks: Callbacks,
         now: Instant,
     ) {
         let slot = &mut self.slots[index];
@@ -198,20 +198,20 @@ impl State {
             kind: slot.kind,
             label: slot.label.take().unwrap_or_else(|| "".into()),
             resource,
-            attachments,
+            callbacks,
         };
         self.bury(remains, now);
         self.give_back(index, now);
     }
 
-    /// Queues the release, and takes the attachments. It allocates nothing and can't fail: everything
+    /// Queues the release, and takes the callbacks. It allocates nothing and can't fail: everything
     /// it needs was made with the reservation.
     pub(crate) fn submit(
         &mut self,
         index: u32,
         lane: Lane,
         resource: Box<dyn Resource>,
-        attachments: &mut Attachments,
+        callbacks: &mut Callbacks,
         now: Instant,
     ) -> Ticket {
         let slot = &mut self.slots[index];
@@ -221,8 +221,8 @@ impl State {
             Phase::Forfeited => {
                 slot.phase = Phase::Reserved;
                 self.forfeited -= 1;
-                let attachments = std::mem::take(attachments);
-                self.discard(index, Some(resource), attachments, now);
+                let callbacks = std::mem::take(callbacks);
+                self.discard(index, Some(resource), callbacks, now);
                 return ticket;
             }
             _ => self.admit(index, now),
@@ -230,7 +230,7 @@ impl State {
         let slot = &mut self.slots[index];
         slot.lane = lane;
         slot.resource = Some(resource);
-        slot.attachments = std::mem::take(attachments);
+        slot.callbacks = std::mem::take(callbacks);
         self.enqueue(index, now);
         ticket
     }
@@ -265,12 +265,12 @@ impl State {
             reclaim,
             ..
         } = self.failed.remove(position);
-        let mut attachments = Attachments {
+        let mut callbacks = Callbacks {
             hook,
             reclaim,
-            ..Attachments::default()
+            ..Callbacks::default()
         };
-        Ok(self.submit(index, lane, resource, &mut attachments, now))
+        Ok(self.submit(index, lane, resource, &mut callbacks, now))
     }
 
     /// Takes a failed release off the list and has it dropped.

@@ -52,9 +52,9 @@ fn perform(shared: &Shared, worker: usize, work: Work) {
         }
         Work::Bury(remains) => {
             let _ = drop_caught(remains.resource);
-            let _ = drop_caught(remains.attachments.before_release);
-            let _ = drop_caught(remains.attachments.reclaim);
-            let _ = drop_caught(remains.attachments.hook);
+            let _ = drop_caught(remains.callbacks.before_release);
+            let _ = drop_caught(remains.callbacks.reclaim);
+            let _ = drop_caught(remains.callbacks.hook);
             shared.with(|state| state.settle_buried(worker));
         }
     }

@@ -66,7 +66,7 @@ fn a_wait_finds_a_cancelled_release_whose_place_is_free_already() {
         let cancelled = queue.0.with(|state| state.cancel(ticket, now)).unwrap();
         queue.0.with(|state| {
             let (index, resource) = (cancelled.index, Some(cancelled.resource));
-            state.discard(index, resource, cancelled.attachments, now);
+            state.discard(index, resource, cancelled.callbacks, now);
         });
         queue
             .0

@@ -9,7 +9,7 @@ use loom::thread::JoinHandle;
 use crate::error::{Error, Result};
 use crate::gate::GateOptions;
 use crate::kernel::event_fd::EventFd;
-use crate::release::resource::Attachments;
+use crate::release::resource::Callbacks;
 use crate::release::retry::RetryOptions;
 use crate::release::shared::Shared;
 use crate::release::state::State;
@@ -101,7 +101,7 @@ impl Queue {
                 index,
                 lane,
                 resource,
-                &mut Attachments::default(),
+                &mut Callbacks::default(),
                 Instant::now(),
             )
         })

@@ -7,7 +7,7 @@ use loom::thread;
 
 use super::harness::{Door, Queue, check, scripted};
 use crate::error::Status;
-use crate::release::resource::{Attachments, OnEnd};
+use crate::release::resource::{Callbacks, OnEnd};
 use crate::release::{Event, Lane, Outcome, Proof};
 use crate::sync::Time;
 use crate::sync::atomic::Ordering;
@@ -148,11 +148,11 @@ fn a_hook_is_called_once_with_the_end() {
         let heard = StdArc::new(std::sync::Mutex::new(Vec::new()));
         let tickets = [(); 2].map(|()| {
             let heard = heard.clone();
-            let mut attachments = Attachments {
+            let mut callbacks = Callbacks {
                 hook: Some(StdArc::new(move |event: &Event| {
                     heard.lock().unwrap().push(event.ticket);
                 })),
-                ..Attachments::default()
+                ..Callbacks::default()
             };
             let (index, _) = queue.reserve().unwrap();
             let resource = scripted(0, None).0;
@@ -161,7 +161,7 @@ fn a_hook_is_called_once_with_the_end() {
                     index,
                     Lane::Native,
                     resource,
-                    &mut attachments,
+                    &mut callbacks,
                     Instant::now(),
                 )
             })
@@ -223,10 +223,10 @@ fn what_was_submitted_quietly_is_taken_after_the_next_change() {
         for _ in 0..2 {
             let (index, _) = queue.reserve().unwrap();
             let resource = scripted(0, None).0;
-            let mut attachments = Attachments::default();
+            let mut callbacks = Callbacks::default();
             let now = Instant::now();
             queue.0.with_quietly(|state| {
-                state.submit(index, Lane::Native, resource, &mut attachments, now);
+                state.submit(index, Lane::Native, resource, &mut callbacks, now);
             });
         }
         queue.0.with(|_| ());
