@@ -1,9 +1,9 @@
 //! remove_all of 10,000 files in ten directories, made anew for every round.
 
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
 use cap_std::ambient_authority;
