@@ -7,12 +7,11 @@ use std::ffi::CStr;
 use std::fmt;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
+use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
-use rustix::fs::{OFlags, ResolveFlags};
-use rustix::io::Errno;
 
 use crate::error::{Error, Result, Status};
-use crate::kernel::syscall::{Directory, Quoted, told};
+use crate::kernel::syscall::{Directory, Quoted, check_fd};
 
 /// The kernel takes no path of this length or more: its NUL would be byte 4,097.
 pub(crate) const PATH_MAX: usize = libc::PATH_MAX as usize;
@@ -154,7 +153,6 @@ pub(crate) fn open_beneath(directory: BorrowedFd<'_>, path: &CStr, flags: i32) -
     openat2(directory, path, flags, 0, BENEATH)
 }
 
-/// Made in place, as [`unlinkat`](super::file::unlinkat) is.
 #[inline]
 fn openat2(
     directory: BorrowedFd<'_>,
@@ -164,42 +162,47 @@ fn openat2(
     resolve: u64,
 ) -> Result<OwnedFd> {
     let flags = flags | libc::O_CLOEXEC;
+    // SAFETY: open_how is plain data, all zero is a value of it.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = flags as u32 as u64;
+    how.mode = mode.into();
+    how.resolve = resolve;
     let mut attempt = 1;
     loop {
-        let answer = rustix::fs::openat2(
-            directory,
-            path,
-            OFlags::from_bits_retain(flags as u32),
-            rustix::fs::Mode::from_bits_retain(mode),
-            ResolveFlags::from_bits_retain(resolve),
-        );
-        match answer {
-            Err(error) if attempt < ATTEMPTS && is_race(error) => {
-                attempt += 1;
-                if attempt % 16 == 0 {
-                    std::thread::yield_now();
-                }
+        // SAFETY: an open descriptor, a NUL-terminated path and a structure of the size we say.
+        let value = unsafe {
+            libc::syscall(
+                libc::SYS_openat2,
+                directory.as_raw_fd(),
+                path.as_ptr(),
+                &how,
+                size_of::<libc::open_how>(),
+            )
+        };
+        if value == -1 && attempt < ATTEMPTS && raced() {
+            attempt += 1;
+            if attempt % 16 == 0 {
+                std::thread::yield_now();
             }
-            answer => {
-                return told(answer, || {
-                    format!(
-                        "openat2({}, {}, {{flags={}, mode={}, resolve={}}})",
-                        Directory(directory.as_raw_fd()),
-                        Clipped(path.to_bytes()),
-                        OpenFlags(flags),
-                        Mode(mode),
-                        Resolve(resolve),
-                    )
-                });
-            }
+            continue;
         }
+        return check_fd(value, || {
+            format!(
+                "openat2({}, {}, {{flags={}, mode={}, resolve={}}})",
+                Directory(directory.as_raw_fd()),
+                Clipped(path.to_bytes()),
+                OpenFlags(flags),
+                Mode(mode),
+                Resolve(resolve),
+            )
+        });
     }
 }
 
 /// EAGAIN: something was renamed or mounted while ".." was looked up. EXDEV: the directory that was
 /// reached had been moved out of the root meanwhile; the next look-up no longer finds it there.
-fn is_race(error: Errno) -> bool {
-    matches!(error, Errno::AGAIN | Errno::XDEV)
+fn raced() -> bool {
+    matches!(Errno::last_raw(), libc::EAGAIN | libc::EXDEV)
 }
 
 /// Permissions in octal, as strace prints them.
