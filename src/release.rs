@@ -344,6 +344,11 @@ impl ReleaseQueue {
         Ok(())
     }
 
+    /// Whether something of this queue is released only after the caller, a job inside of it.
+    pub(crate) fn waits_for_caller(&self) -> bool {
+        !inside::held_up(&self.0.shared).is_empty()
+    }
+
     /// Refuses reservations, drains, abandons what is left at the deadline, reports. It returns at
     /// the deadline at the latest, and may be called again. WOULD_DEADLOCK from a worker or callback
     /// of this queue.

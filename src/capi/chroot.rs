@@ -118,7 +118,8 @@ pub unsafe extern "C" fn nsgate_chroot_open(
 /// nsgate_chroot_free.
 /// Threads: any, also from inside a run function, of another chroot too.
 /// Errors: NSGATE_OS, with ENOTDIR when the path leads to no directory; NSGATE_FULL; NSGATE_CLOSED;
-/// NSGATE_WOULD_DEADLOCK from inside a run function when no thread is left; as nsgate_chroot_open.
+/// NSGATE_WOULD_DEADLOCK from inside a run function when no thread is left; NSGATE_TAINTED; as
+/// nsgate_chroot_open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_chroot_open_chroot(
     chroot: nsgate_chroot,

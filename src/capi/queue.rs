@@ -11,7 +11,7 @@ use super::handle::{Handle, nsgate_gate};
 use super::status::{nsgate_error, nsgate_status};
 use super::structs::OutStruct;
 use super::time::{date, deadline};
-use crate::{Event, Subscription, Ticket};
+use crate::{Event, Report, Subscription, Ticket};
 
 /// Is told of an event, on a thread of the library. The event is valid during the call.
 pub type nsgate_event_function =
@@ -101,7 +101,8 @@ pub unsafe extern "C" fn nsgate_gate_fence(
 /// for. With a timeout of 0 it only looks, as a host may whenever nsgate_gate_event_fd is readable.
 /// UINT64_MAX waits until nothing is left.
 ///
-/// Errors: NSGATE_TIMED_OUT; NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue.
+/// Errors: NSGATE_TIMED_OUT; NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue, or from a
+/// function that runs inside of something that is to be released.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_gate_fence_at(
     gate: nsgate_gate,
@@ -140,10 +141,10 @@ pub unsafe extern "C" fn nsgate_gate_drain(
     })
 }
 
-/// Lists what has not ended, oldest first, and then what was given up.
+/// Lists what has not ended, the oldest 1,024 of it, and then what was given up.
 ///
 /// Ownership: buffer takes as many as fit; it may be NULL with a capacity of 0. count is how many
-/// there are at that moment, also when that is more than the capacity.
+/// there are at that moment, also when that is more than are listed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_gate_report_items(
     gate: nsgate_gate,
@@ -155,7 +156,10 @@ pub unsafe extern "C" fn nsgate_gate_report_items(
     entry!(error, {
         let buffer = OutArray::new(buffer, capacity)?;
         let count = Out::new(count)?;
-        let (there_are, items) = gate.get()?.releases().items(buffer.capacity());
+        let (there_are, items) = gate
+            .get()?
+            .releases()
+            .items(buffer.capacity().min(Report::MAX_ITEMS));
         count.write(there_are);
         buffer.write(items.iter().map(nsgate_report_item::from));
         Ok(())

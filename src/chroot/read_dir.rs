@@ -24,7 +24,7 @@ use crate::kernel::path::{open_in_root, with_c_path};
 ///
 /// chroot.mkdir("logs", 0o755)?;
 /// let entry = chroot.read_dir("/")?.next().expect("an entry")?;
-/// assert_eq!((entry.name.to_str(), entry.kind()), (Some("logs"), FileKind::Directory));
+/// assert_eq!((entry.name.to_str(), entry.kind), (Some("logs"), FileKind::Directory));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]

@@ -53,15 +53,21 @@ pub(super) fn serve(pool: &Arc<Pool>) {
             done.tell_outside(Box::new(|| ()), Err(lost));
             return;
         }
+        // What this job left is nothing to the next, nor to the host's code.
+        let clean = || {
+            process::set_umask(umask);
+            signals::block_again();
+        };
         is_telling = matches!(done, Done::Waiter(_));
         if is_telling {
             lock(&pool.state).telling += 1;
+        } else {
+            clean();
         }
         // The thread outlives a panic in the host's callback, which the panic hook has reported.
         let _ = caught(|| done.tell(outcome));
-        // What this job left is nothing to the next. Here the caller does not wait for it.
-        process::set_umask(umask);
-        signals::block_again();
+        // Here a caller does not wait for it.
+        clean();
     }
 }
 
@@ -70,7 +76,9 @@ fn introduce(pool: &Pool) -> Result<()> {
     let Some(start) = &pool.start else {
         return Ok(());
     };
-    caught(|| start.call()).map_err(|error| error.with_context("thread_start"))
+    let started = caught(|| start.call()).map_err(|error| error.with_context("thread_start"));
+    signals::block_again();
+    started
 }
 
 /// Brings the thread home. The error is why it must end instead: no job may run where another was left,

@@ -128,7 +128,9 @@ struct End<T: Send + Sync + 'static> {
 impl<T: Send + Sync + 'static> OnEnd for End<T> {
     /// Comes again when a release that had failed is retried.
     fn ended(&self, event: &Event) {
-        self.taken_back();
+        let ended = self.sandbox.inner().attachments.end(&self.mark);
+        // May be the last handle of the resource, and of what belongs to the host in it.
+        drop(ended);
         let sandbox = &self.sandbox;
         let what = trace::Callback::of_life("on_release", sandbox.lifecycle_id());
         let subscribers = &sandbox.shared().subscribers;
@@ -138,9 +140,11 @@ impl<T: Send + Sync + 'static> OnEnd for End<T> {
     }
 
     fn taken_back(&self) {
-        let ended = self.sandbox.inner().attachments.end(&self.mark);
-        // May be the last handle of the resource, and of what belongs to the host in it.
-        drop(ended);
+        let mut inner = self.sandbox.inner();
+        let taken = inner.attachments.take_back(&self.mark);
+        drop(inner);
+        // As above. What nobody has a handle of is released all the same.
+        drop(taken);
     }
 }
 
@@ -153,21 +157,27 @@ impl Attachments {
 
     /// Counts an attachment as ended, once; gives back what is not needed any more.
     fn end(&mut self, mark: &Mark) -> Vec<Attachment> {
+        if !self.closed {
+            return self.take_back(mark).into_iter().collect();
+        }
         if mark.0.swap(true, Relaxed) {
             return Vec::new();
         }
         self.pending -= 1;
-        match (self.closed, self.pending) {
-            (true, 0) => std::mem::take(&mut self.list),
-            (true, _) => Vec::new(),
-            (false, _) => {
-                let place = self.place(|one| Arc::ptr_eq(&one.mark.0, &mark.0));
-                place
-                    .map(|place| self.list.swap_remove(place))
-                    .into_iter()
-                    .collect()
-            }
+        match self.pending {
+            0 => std::mem::take(&mut self.list),
+            _ => Vec::new(),
         }
+    }
+
+    /// Takes an attachment out, once, before or after its end was asked for: its owner has it again.
+    fn take_back(&mut self, mark: &Mark) -> Option<Attachment> {
+        if mark.0.swap(true, Relaxed) {
+            return None;
+        }
+        self.pending -= 1;
+        let place = self.place(|one| Arc::ptr_eq(&one.mark.0, &mark.0))?;
+        Some(self.list.swap_remove(place))
     }
 
     fn place(&self, is_it: impl FnMut(&Attachment) -> bool) -> Option<usize> {

@@ -226,6 +226,29 @@ fn what_is_taken_back_is_not_released_with_the_network() {
     close(&gate);
 }
 
+#[test]
+fn what_is_taken_back_of_a_released_life_is_its_owners_alone() {
+    let _host = host();
+    let (gate, end) = held_up();
+    let map = Map::new(&gate);
+    let life = register(&map, "s", "life");
+    let runs = Arc::new(Mutex::new(0));
+    life.attach_job(&counting_job(&gate, &runs)).unwrap();
+    let volume = Volume::new();
+    let chroot = open_with_step(&gate, &volume);
+    life.attach(&chroot).unwrap();
+    life.network_released().unwrap();
+    chroot.cancel_release().unwrap();
+    assert_eq!(life.attached(), 1);
+    // The last handle: the life, whose job is still to end, has none.
+    let before = gate.stats().adds;
+    drop(chroot);
+    assert_eq!(gate.stats().adds, before + 1);
+    drop(end);
+    close(&gate);
+    assert_eq!((life.attached(), *runs.lock().unwrap()), (0, 1));
+}
+
 /// One thread releases a chroot and takes it back, again and again, while the network of its life is
 /// released: either that has it, or it stays with its owner, who gives it to another life.
 #[test]

@@ -132,3 +132,27 @@ fn a_job_waits_for_every_other_release() {
     drop(last);
     close(&gate);
 }
+
+#[test]
+fn a_job_of_another_gate_does_not_close_the_gate_that_waits_for_it() {
+    let _host = host();
+    let (gate, other) = (gate(), crate::host::gate());
+    let volume = Volume::new();
+    let (chroot, elsewhere) = (
+        open(&gate, &volume),
+        MountNamespace::create(&other).unwrap(),
+    );
+    let (ticket, answers) = chroot
+        .run(|| {
+            let ticket = chroot.release().unwrap();
+            let closes = || [status(gate.begin_close()), status(gate.close(soon()))];
+            (ticket, elsewhere.run(closes).unwrap())
+        })
+        .unwrap();
+    assert_eq!(answers, [Status::WouldDeadlock; 2]);
+    assert!(!gate.is_closed());
+    ends(&gate, ticket);
+    drop(elsewhere);
+    close(&other);
+    close(&gate);
+}

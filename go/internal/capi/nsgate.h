@@ -619,7 +619,8 @@ nsgate_status nsgate_gate_fence(nsgate_gate gate,
  * for. With a timeout of 0 it only looks, as a host may whenever nsgate_gate_event_fd is readable.
  * UINT64_MAX waits until nothing is left.
  *
- * Errors: NSGATE_TIMED_OUT; NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue.
+ * Errors: NSGATE_TIMED_OUT; NSGATE_WOULD_DEADLOCK from inside a job or a callback of the queue, or from a
+ * function that runs inside of something that is to be released.
  */
 nsgate_status nsgate_gate_fence_at(nsgate_gate gate,
                                    uint64_t adds,
@@ -641,10 +642,10 @@ nsgate_status nsgate_gate_drain(nsgate_gate gate,
                                 nsgate_error *error);
 
 /**
- * Lists what has not ended, oldest first, and then what was given up.
+ * Lists what has not ended, the oldest 1,024 of it, and then what was given up.
  *
  * Ownership: buffer takes as many as fit; it may be NULL with a capacity of 0. count is how many
- * there are at that moment, also when that is more than the capacity.
+ * there are at that moment, also when that is more than are listed.
  */
 nsgate_status nsgate_gate_report_items(nsgate_gate gate,
                                        nsgate_report_item *buffer,
@@ -1047,7 +1048,8 @@ nsgate_status nsgate_chroot_open(nsgate_gate gate,
  * nsgate_chroot_free.
  * Threads: any, also from inside a run function, of another chroot too.
  * Errors: NSGATE_OS, with ENOTDIR when the path leads to no directory; NSGATE_FULL; NSGATE_CLOSED;
- * NSGATE_WOULD_DEADLOCK from inside a run function when no thread is left; as nsgate_chroot_open.
+ * NSGATE_WOULD_DEADLOCK from inside a run function when no thread is left; NSGATE_TAINTED; as
+ * nsgate_chroot_open.
  */
 nsgate_status nsgate_chroot_open_chroot(nsgate_chroot chroot,
                                         nsgate_string path,
