@@ -30,7 +30,8 @@ type chroot struct {
 	opened  []byte // the stack, with WithDebug
 	// operations are those of its file operations that are under way.
 	operations share
-	// attached is whether closing is up to a sandbox.
+	// attached is whether closing is up to a sandbox. Once the release was asked for it no longer is, even
+	// if that is cancelled.
 	attached atomic.Bool
 }
 
@@ -117,6 +118,7 @@ func (c *Chroot) Close() error {
 // Release is Close and returns the ticket of the release.
 func (c *Chroot) Release() (Ticket, error) {
 	ticket := Ticket{gate: c.gate}
+	c.attached.Store(false)
 	var e capi.Error
 	status := capi.ChrootRelease(c.id, &ticket.id, &e)
 	runtime.KeepAlive(c)
@@ -136,15 +138,20 @@ func (c *Chroot) Ticket() (ticket Ticket, ok bool) {
 	if status != capi.StatusOK || ticket.id == 0 {
 		return Ticket{}, false
 	}
+	c.attached.Store(false) // the ticket may serve to cancel
 	return ticket, true
 }
 
-// CancelRelease makes a closed chroot open again, if its release has not started.
+// CancelRelease makes a closed chroot open again, if its release has not started. It is attached to no
+// sandbox then.
 //
 // ErrInvalidState: it is not being released, or its release has started.
 func (c *Chroot) CancelRelease() error {
 	var e capi.Error
 	status := capi.ChrootCancelRelease(c.id, &e)
+	if status == capi.StatusOK {
+		c.attached.Store(false)
+	}
 	runtime.KeepAlive(c)
 	if status != capi.StatusOK {
 		return newError(&e)

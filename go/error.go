@@ -58,26 +58,21 @@ func (e *Error) Unwrap() error {
 func (e *Error) Is(target error) bool {
 	switch target {
 	case fs.ErrClosed:
-		return e.status() == StatusClosed
+		return e.Status == StatusClosed
 	case os.ErrDeadlineExceeded:
 		return e.Status == StatusTimedOut
 	case errors.ErrUnsupported:
 		return e.Status == StatusUnsupported
 	}
 	t, ok := target.(*Error)
-	return ok && t.Errno == 0 && t.Message == "" && t.status() == e.status()
+	return ok && t.Errno == 0 && t.Message == "" && t.Status == e.Status
 }
 
-// status is Status, but an object that has ended is closed: nobody here makes up handles.
-func (e *Error) status() Status {
-	if e.Status == StatusInvalidHandle {
-		return StatusClosed
-	}
-	return e.Status
-}
-
-// newError is the error of a call that failed.
+// newError is the error of a call that failed. What has ended is closed: nobody here makes up handles.
 func newError(e *capi.Error) *Error {
+	if e.Status == capi.StatusInvalidHandle {
+		return ErrClosed
+	}
 	return &Error{Status: Status(e.Status), Errno: syscall.Errno(e.OSError), Message: e.Message()}
 }
 

@@ -21,7 +21,7 @@ type events struct {
 	last    uint64        // sequence of the last event, guarded by reading
 
 	mu      sync.Mutex
-	stopped bool
+	stopped bool // nothing is told any more
 	waiters map[uint64][]*waiter
 	changed chan struct{} // closed at the next event; nil if nobody asked
 	tell    []*listener
@@ -67,21 +67,37 @@ func (ev *events) look() {
 	ev.read()
 }
 
-// lastLook is how long the close of a gate waits for a listener that is being called.
+// lastLook is how long the close of a gate waits for its listeners.
 const lastLook = time.Second
 
-// lookOnce more, which a listener that hangs or is the caller can't keep from its end. False: it did.
+// lookOnce more, which a listener that hangs, waits for the caller or is the caller can't keep from its
+// end. False: it did.
 func (ev *events) lookOnceMore() bool {
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		ev.reading <- struct{}{}
+		defer func() {
+			ev.stopTelling() // before run may look again, and call a listener
+			<-ev.reading
+		}()
+		ev.read()
+	}()
 	late := time.NewTimer(lastLook)
 	defer late.Stop()
 	select {
-	case ev.reading <- struct{}{}:
+	case <-looked:
+		return true
 	case <-late.C:
+		ev.stopTelling()
 		return false
 	}
-	defer func() { <-ev.reading }()
-	ev.read()
-	return true
+}
+
+func (ev *events) stopTelling() {
+	ev.mu.Lock()
+	defer ev.mu.Unlock()
+	ev.stopped = true
 }
 
 // read is done with reading.
@@ -94,16 +110,23 @@ func (ev *events) read() {
 			return
 		}
 		for i := range buffer[:count] {
-			ev.told(&buffer[i])
+			if !ev.told(&buffer[i]) {
+				return
+			}
 		}
 	}
 }
 
 // told hands an event to those who wait for it. After a gap, events were dropped, perhaps awaited ones.
-func (ev *events) told(event *capi.Event) {
+// False: the gate has closed.
+func (ev *events) told(event *capi.Event) bool {
 	gap := event.Sequence != ev.last+1
 	ev.last = event.Sequence
 	ev.mu.Lock()
+	if ev.stopped {
+		ev.mu.Unlock()
+		return false
+	}
 	ev.finish(event.Ticket, func(w *waiter) { w.event = *event })
 	ev.wake()
 	listeners := ev.tell
@@ -118,6 +141,7 @@ func (ev *events) told(event *capi.Event) {
 	for _, listener := range listeners {
 		listener.call(event)
 	}
+	return true
 }
 
 // finish ends the wait for a ticket. ev.mu is held.
@@ -209,7 +233,6 @@ func (ev *events) subscribe(call func(*capi.Event)) (stop func()) {
 func (ev *events) stop() {
 	told := ev.lookOnceMore()
 	ev.mu.Lock()
-	ev.stopped = true
 	waited := slices.Collect(maps.Keys(ev.waiters))
 	ev.mu.Unlock()
 	for _, ticket := range waited { // whose events were dropped, or not told

@@ -79,3 +79,43 @@ func TestWhatWasClosedOrAttachedIsNotForgotten(t *testing.T) {
 	equal(t, get[nsgate.SandboxInfo](t)(s.Info()).Attached, 1)
 	changes(t)(s.NetworkReleased(context.Background()))
 }
+
+func TestWhatWasAttachedAndTakenBackIsForgotten(t *testing.T) {
+	gate := openGate(t, nsgate.WithWorkers(1, 1), nsgate.WithBudgets(0, patience, 0))
+	m := openMap(t, gate)
+	volume := t.TempDir()
+	started, busy := make(chan struct{}), make(chan struct{})
+	job := get[*nsgate.Job](t)(gate.Reserve("busy", func(context.Context) error { close(started); <-busy; return nil }))
+	get[nsgate.Ticket](t)(job.Submit())
+	<-started
+	taken := func(s *nsgate.Sandbox[*box], back func(*nsgate.Chroot)) {
+		chroot := get[*nsgate.Chroot](t)(gate.OpenChroot(volume, nil))
+		must(t, chroot.BeforeRelease(func(context.Context) error { return nil })) // waits behind the job
+		must(t, s.Attach(chroot))
+		back(chroot)
+		equal(t, chroot.IsClosed(), false)
+	}
+	lasting, ending := register(t, m, "s", "lasting"), register(t, m, "s", "ending")
+	taken(lasting, func(chroot *nsgate.Chroot) {
+		must(t, get[nsgate.Ticket](t)(chroot.Release()).Cancel())
+	})
+	taken(ending, func(chroot *nsgate.Chroot) {
+		changes(t)(ending.NetworkReleased(context.Background()))
+		must(t, chroot.CancelRelease())
+	})
+	third := register(t, m, "s", "third")
+	taken(third, func(chroot *nsgate.Chroot) {
+		changes(t)(third.NetworkReleased(context.Background()))
+		ticket, ok := chroot.Ticket()
+		equal(t, ok, true)
+		must(t, ticket.Cancel())
+	})
+	eventually(t, "all are counted", func() string {
+		runtime.GC()
+		if stats := get[nsgate.Stats](t)(gate.Stats()); stats.Forgotten != 3 {
+			return fmt.Sprintf("%+v", stats)
+		}
+		return ""
+	})
+	close(busy)
+}

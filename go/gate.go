@@ -67,10 +67,14 @@ func (g *gate) start() error {
 
 // Close refuses new resources and waits until everything handed over for release is gone, or ctx is
 // done. What is left then is abandoned, and the report says how much; its tickets end as
-// [OutcomeAbandoned], and [Gate.OnRelease] tells that, too. Contexts of host jobs are cancelled at the end.
+// [OutcomeAbandoned]. [Gate.OnRelease] tells that, too, but for the oldest of more than
+// [WithEventCapacity] keeps: all of them end at once. Contexts of host jobs are cancelled at the end.
+//
+// For what OnRelease calls it waits a second at most, whatever ctx says: events that are still to be
+// told then are not.
 //
 // A second Close answers ErrClosed. ErrWouldDeadlock, with nothing changed: it is called from inside a
-// job of the gate.
+// job or a Do of the gate.
 func (g *Gate) Close(ctx context.Context) (Report, error) {
 	if g.closing.Load() {
 		return Report{}, ErrClosed
@@ -109,6 +113,9 @@ func (g *Gate) end() (Report, error) {
 
 // Drain waits until nothing is left to release, or ctx is done, and reports. It may be called again.
 // The error is ctx's, beside a report of what is left.
+//
+// ErrClosed: the gate has closed, perhaps while this waited; the report is Close's then.
+// ErrWouldDeadlock: as with [Gate.Fence].
 func (g *Gate) Drain(ctx context.Context) (Report, error) { return g.drain(ctx) }
 
 // lookAgain is for what the events don't tell: an event is readable a moment before it is counted.
@@ -133,8 +140,9 @@ func (g *gate) drain(ctx context.Context) (Report, error) {
 
 // Fence waits for everything that was handed over for release before it, or until ctx is done.
 //
-// ErrWouldDeadlock: it is called from inside a function that [Gate.Reserve] or [Chroot.BeforeRelease] was
-// given.
+// ErrClosed: the gate had closed before. ErrWouldDeadlock: it is called from inside a function that
+// [Gate.Reserve] or [Chroot.BeforeRelease] was given, or in a Do of a chroot that was closed, whose release
+// waits for the Do.
 func (g *Gate) Fence(ctx context.Context) error {
 	var stats capi.Stats
 	var e capi.Error
@@ -192,9 +200,9 @@ type Features struct {
 	MountProof        bool // fanotify mount marks, which tell whether a mount is gone: for root of the initial user namespace
 }
 
-// OnRelease calls f for every release of the gate that ends, in order, from a goroutine of the gate or the
-// one that closes it, until stop is called or the gate has closed. f must not block: events that are not
-// read in time are lost, and [Stats].EventsDropped counts them.
+// OnRelease calls f for every release of the gate that ends, in order, one at a time, from goroutines of
+// the gate, until stop is called or the gate has closed. f must not block: events that are not read in
+// time are lost, and [Stats].EventsDropped counts them.
 func (g *Gate) OnRelease(f func(Event)) (stop func()) {
 	return g.events.subscribe(func(e *capi.Event) { f(newEvent(g.gate, e)) })
 }

@@ -50,7 +50,9 @@ func WithNamespaceThreads(threads uint32, idle time.Duration) Option {
 
 // WithFileOperations sets how many file operations may be under way at a time, of all chroots of the gate
 // together and of one chroot. Each that hangs, as in open(2) of a FIFO, keeps a thread of Go, which ends
-// the program when it has 10,000 (see debug.SetMaxThreads) or may have no more.
+// the program when it has 10,000 (see debug.SetMaxThreads) or the system gives it no more. So the limits on
+// threads, pids.max of the cgroup and RLIMIT_NPROC of the user, must be above the gate's number, with room
+// for the other threads of the process, and debug.SetMaxThreads too.
 //
 // Chroots whose operations hang leave room to others: the fewer are free for the gate, the fewer one
 // chroot gets. A single one gets half of them; ten that take what they can leave a twentieth, and who has

@@ -43,6 +43,9 @@ func TestAClosedGateRefusesEverything(t *testing.T) {
 	failsWith(t, err, nsgate.ErrClosed)
 	_, err = gate.Stats()
 	failsWith(t, err, nsgate.ErrClosed)
+	_, err = gate.Drain(limited(t))
+	equal(t, err, error(nsgate.ErrClosed))
+	equal(t, gate.Fence(limited(t)), error(nsgate.ErrClosed))
 }
 
 func TestACloseThatRunsOutOfTimeAbandonsAndCancels(t *testing.T) {
@@ -131,6 +134,36 @@ func TestAListenerThatHangsHidesNoOutcomeFromAClose(t *testing.T) {
 	}
 	must(t, <-waited)
 	close(hold)
+}
+
+func TestAListenerThatWaitsForWhoClosesTheGateKeepsNobody(t *testing.T) {
+	gate := openGate(t)
+	started := make(chan struct{})
+	job := get[*nsgate.Job](t)(gate.Reserve("hanging", func(ctx context.Context) error {
+		close(started)
+		<-ctx.Done()
+		return ctx.Err()
+	}))
+	ticket := get[nsgate.Ticket](t)(job.Submit())
+	<-started
+	told := make(chan nsgate.Event)
+	gate.OnRelease(func(event nsgate.Event) { told <- event })
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	closed := make(chan error, 1)
+	go func() { closed <- second(gate.Close(over)) }()
+	select {
+	case err := <-closed:
+		must(t, err)
+	case <-time.After(patience):
+		t.Error("the close hangs")
+	}
+	select {
+	case event := <-told:
+		equal(t, event.Ticket, ticket)
+	case <-time.After(patience):
+		t.Error("nothing is told")
+	}
 }
 
 func TestAListenerMayCloseTheGate(t *testing.T) {
@@ -357,7 +390,6 @@ func TestErrorsSayWhatTheyAre(t *testing.T) {
 		t.Error("matches what it isn't")
 	}
 	failsWith(t, nsgate.ErrUnsupported, errors.ErrUnsupported)
-	failsWith(t, &nsgate.Error{Status: nsgate.StatusInvalidHandle, Message: "stale"}, nsgate.ErrClosed)
 	equal(t, nsgate.StatusWouldDeadlock.String(), "would deadlock")
 	equal(t, nsgate.Status(99).String(), "status 99")
 }

@@ -56,8 +56,9 @@ type Item struct {
 	Age      time.Duration // since the hand-over
 }
 
-// Remaining lists what has not ended, the oldest 1,024 of it, and what failed. [Gate.Drain] reports how
-// many there are.
+// Remaining lists what has not ended, of more than 1,024 the oldest 1,024, and what failed. How many have
+// not ended says [Report].Remaining of a [Gate.Drain] whose ctx is done, or [Stats]: Depth and InFlight
+// together.
 func (g *Gate) Remaining() ([]Item, error) {
 	for capacity := 32; ; {
 		buffer := make([]capi.ReportItem, capacity)

@@ -8,7 +8,7 @@ import (
 
 // Stats are the figures of a gate's release queue, in the vocabulary of client-go's workqueue.
 type Stats struct {
-	Depth               uint64 // waiting for a worker, or for their next attempt
+	Depth               uint64 // waiting for a worker, for their next attempt, or for the running uses of what was released
 	Adds                uint64 // handed over so far
 	InFlight            uint64 // being worked on
 	Released            uint64

@@ -20,7 +20,8 @@ func (t Ticket) ID() uint64 { return t.id }
 // goroutines may wait for the same ticket, also after its end.
 //
 // ErrNotFound: the end was so long ago that it is no longer remembered. ErrWouldDeadlock: it has not
-// ended, and this is called from inside a function that [Gate.Reserve] or [Chroot.BeforeRelease] was given.
+// ended, and this is called from inside a function that [Gate.Reserve] or [Chroot.BeforeRelease] was given,
+// or in a Do of the chroot that it is the release of.
 func (t Ticket) Wait(ctx context.Context) (Event, error) {
 	if t.gate == nil {
 		return Event{}, ErrNotFound
