@@ -120,8 +120,7 @@ impl Gate {
     }
 
     fn must_be_outside(&self) -> Result<()> {
-        // The latter also for a job of another gate that a job of this one waits for.
-        if self.0.threads.has_caller() || self.0.releases.waits_for_caller() {
+        if self.0.threads.has_caller() {
             return Err(Error::new(
                 Status::WouldDeadlock,
                 "closing the gate from a job would wait for the job",

@@ -35,6 +35,7 @@ mod state;
 mod stats;
 mod threads;
 mod unmount;
+mod waiting;
 mod worker;
 mod workforce;
 
@@ -42,7 +43,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::error::{Result, Status};
+use crate::error::Result;
 use crate::gate::GateOptions;
 use crate::gate::supervisor::Supervisor;
 use crate::kernel::event_fd::EventFd;
@@ -190,17 +191,6 @@ impl ReleaseQueue {
         Ok(Job::new(reservation, Box::new(unmount)))
     }
 
-    /// Waits until the release has ended; `None` waits for ever.
-    ///
-    /// NOT_FOUND when no release has the ticket or it ended too long ago to be remembered (the last
-    /// 4,096 are, at least). TIMED_OUT. A release that has ended is answered even where waiting is
-    /// WOULD_DEADLOCK.
-    pub fn wait(&self, ticket: Ticket, deadline: Option<Instant>) -> Result<Event> {
-        let shared = &self.0.shared;
-        let may_wait = !inside::works_for(shared) && !inside::held_up(shared).contains(&ticket);
-        shared.wait_for(ticket, deadline, may_wait)
-    }
-
     /// Takes back a release that no worker has begun. Its owner has it back when this returns; its
     /// outcome is `Cancelled`. INVALID_STATE once it has started, NOT_FOUND.
     ///
@@ -231,61 +221,6 @@ impl ReleaseQueue {
         });
         cancelled.trace.tell();
         result
-    }
-
-    /// Waits until everything submitted before this call has ended. TIMED_OUT, WOULD_DEADLOCK.
-    pub fn fence(&self, deadline: Option<Instant>) -> Result<()> {
-        self.must_be_outside()?;
-        let shared = &self.0.shared;
-        shared.wait_past(None, deadline, &inside::held_up(shared))
-    }
-
-    /// Waits until the first `adds` submissions have ended, where `adds` is what [`Stats::adds`] was at
-    /// some time before: a fence for those who look now and then, with a deadline that has passed.
-    /// TIMED_OUT, WOULD_DEADLOCK.
-    ///
-    /// ```
-    /// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
-    /// # let volume = tempfile::tempdir()?;
-    /// # let chroot = nsgate::Chroot::open(&gate, volume.path(), &Default::default())?;
-    /// use std::time::{Duration, Instant};
-    ///
-    /// chroot.release()?;
-    /// let (releases, adds) = (gate.releases(), gate.stats().adds);
-    /// while releases.fence_at(adds, Some(Instant::now())).is_err() {
-    ///     std::thread::sleep(Duration::from_millis(1)); // or whatever there is to do
-    /// }
-    /// assert_eq!(gate.stats().released, 1);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn fence_at(&self, adds: u64, deadline: Option<Instant>) -> Result<()> {
-        self.must_be_outside()?;
-        let shared = &self.0.shared;
-        shared.wait_past(Some(adds), deadline, &inside::held_up(shared))
-    }
-
-    /// Waits until nothing is left or the deadline passes, and says what became of everything and
-    /// what remains. May be called again. WOULD_DEADLOCK.
-    pub fn drain(&self, deadline: Instant) -> Result<Report> {
-        self.wait_until_empty(deadline)?;
-        Ok(self.report())
-    }
-
-    /// The same, without the items of the report.
-    pub(crate) fn drain_and_count(&self, deadline: Instant) -> Result<Report> {
-        self.wait_until_empty(deadline)?;
-        Ok(self.0.shared.with_quietly(|state| state.counts()))
-    }
-
-    /// What is left at the deadline is for the report to say.
-    fn wait_until_empty(&self, deadline: Instant) -> Result<()> {
-        self.must_be_outside()?;
-        let shared = &self.0.shared;
-        let held_up = inside::held_up(shared);
-        match shared.wait_past(Some(u64::MAX), Some(deadline), &held_up) {
-            Err(error) if error.status() == Status::WouldDeadlock => Err(error),
-            _ => Ok(()),
-        }
     }
 
     /// Figures of this moment.
@@ -340,18 +275,17 @@ impl ReleaseQueue {
     /// Refuses reservations from now on. WOULD_DEADLOCK where [`ReleaseQueue::close`] answers that.
     pub(crate) fn begin_close(&self) -> Result<()> {
         self.must_be_outside()?;
+        // Not even if nothing of that is to be released yet: its owner may ask for it at any time.
+        if !inside::held_up(&self.0.shared).is_empty() {
+            return Err(would_deadlock());
+        }
         self.0.shared.with(State::close);
         Ok(())
     }
 
-    /// Whether something of this queue is released only after the caller, a job inside of it.
-    pub(crate) fn waits_for_caller(&self) -> bool {
-        !inside::held_up(&self.0.shared).is_empty()
-    }
-
     /// Refuses reservations, drains, abandons what is left at the deadline, reports. It returns at
     /// the deadline at the latest, and may be called again. WOULD_DEADLOCK from a worker or callback
-    /// of this queue.
+    /// of this queue, or a job inside of what it will release.
     ///
     /// What holds a place may still be submitted afterwards and is released; the queue's threads
     /// end with the last of that.

@@ -140,7 +140,7 @@ impl State {
 
     /// The worker could not be started.
     pub(crate) fn hire_failed(&mut self, worker: usize, now: Instant) {
-        self.workforce.hire_again = now.checked_add(State::HIRE_PAUSE);
+        self.workforce.hire_again = Some(now + State::HIRE_PAUSE);
         if let Some(worker) = &self.workforce.workers[worker] {
             self.lanes[worker.lane as usize].starting -= 1;
         }
@@ -180,7 +180,7 @@ impl State {
                 None
             }
         };
-        self.workforce.hire_again = now.checked_add(State::HIRE_PAUSE);
+        self.workforce.hire_again = Some(now + State::HIRE_PAUSE);
         self.dismiss(worker);
         self.workforce.wake_timer(&mut self.wakes);
         self.look_for_the_end();
