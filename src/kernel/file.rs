@@ -69,14 +69,12 @@ pub(crate) fn unlinkat(directory: BorrowedFd<'_>, name: &CStr, what: Unlink) -> 
         Unlink::Directory => (AtFlags::REMOVEDIR, "AT_REMOVEDIR"),
     };
     told(rustix::fs::unlinkat(directory, name, flags), || {
-        unlinkat_call(directory, name, flags_name)
+        format!(
+            "unlinkat({}, {}, {flags_name})",
+            directory.as_raw_fd(),
+            name_of(name)
+        )
     })
-}
-
-#[cold]
-pub(super) fn unlinkat_call(directory: BorrowedFd<'_>, name: &CStr, flags: &str) -> String {
-    let directory = directory.as_raw_fd();
-    format!("unlinkat({directory}, {}, {flags})", name_of(name))
 }
 
 pub(crate) fn renameat2(
