@@ -101,6 +101,11 @@ fn features(out: &mut impl Write, features: &Features) -> io::Result<()> {
             features.mount_proof,
             "that a mount is gone is reported as unverified",
         ),
+        (
+            "dissolving together",
+            features.dissolve_together,
+            "each chroot waits for a grace period of its own when it is released",
+        ),
     ];
     for (what, is_there, instead) in known {
         line(

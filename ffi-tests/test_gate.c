@@ -19,7 +19,7 @@ static void defaults(void) {
   features.size = sizeof features;
   OK(nsgate_gate_features(gate, &features, &error), &error, "its features");
   CHECK(features.mount_setattr <= 1 && features.open_tree_namespace <= 1 && features.fchmodat2 <= 1 &&
-            features.ns_id <= 1 && features.mount_proof <= 1,
+            features.ns_id <= 1 && features.mount_proof <= 1 && features.dissolve_together <= 1,
         "each is 0 or 1");
   OK(nsgate_gate_open(NULL, &other, &error), &error, "a process may have two gates");
   CHECK(gate.id != other.id && gate.id != 0, "with handles of their own");

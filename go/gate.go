@@ -188,6 +188,7 @@ func (g *Gate) Features() (Features, error) {
 		Fchmodat2:         features.Fchmodat2 != 0,
 		NamespaceID:       features.NsID != 0,
 		MountProof:        features.MountProof != 0,
+		DissolveTogether:  features.DissolveTogether != 0,
 	}, nil
 }
 
@@ -198,6 +199,7 @@ type Features struct {
 	Fchmodat2         bool // fchmodat2(2) with AT_EMPTY_PATH, Linux 6.6
 	NamespaceID       bool // ids of mount namespaces, Linux 6.11
 	MountProof        bool // fanotify mount marks, which tell whether a mount is gone: for root of the initial user namespace
+	DissolveTogether  bool // what is released at the same time shares one grace period of the kernel's: Linux 6.15
 }
 
 // OnRelease calls f for every release of the gate that ends, in order, one at a time, from goroutines of

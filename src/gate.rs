@@ -62,6 +62,7 @@ impl Gate {
         let features = features::probe(
             namespace::identify(home.as_fd())?,
             releases.can_prove_mounts(),
+            releases.dissolves(),
         );
         let threads = NamespaceThreads::new(
             supervisor.clone(),

@@ -2,6 +2,7 @@
 
 pub(crate) mod close;
 pub(crate) mod descriptor;
+pub(crate) mod dissolve;
 pub(crate) mod empty_namespace;
 pub(crate) mod entries;
 pub(crate) mod event_fd;

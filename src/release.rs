@@ -12,6 +12,7 @@
 //! the caller's, and it knows nothing of what it releases.
 
 mod cancellations;
+mod dissolving;
 mod ending;
 mod events;
 mod failed;
@@ -228,6 +229,11 @@ impl ReleaseQueue {
         self.0
             .shared
             .with_quietly(|state| state.stats(Instant::now()))
+    }
+
+    /// Whether detached trees are dissolved together.
+    pub(crate) fn dissolves(&self) -> bool {
+        self.0.shared.with_quietly(|state| state.dissolves)
     }
 
     /// What became of everything up to now and what remains, without waiting.

@@ -76,6 +76,8 @@ pub struct nsgate_features {
     pub ns_id: u32,
     /// The end of a mount can be proved, not only expected.
     pub mount_proof: u32,
+    /// Detached trees released at the same time share one grace period of the kernel's. Linux 6.15.
+    pub dissolve_together: u32,
 }
 
 // SAFETY: integers only, the size first.
@@ -260,6 +262,7 @@ pub unsafe extern "C" fn nsgate_gate_features(
             fchmodat2: features.fchmodat2.into(),
             ns_id: features.ns_id.into(),
             mount_proof: features.mount_proof.into(),
+            dissolve_together: features.dissolve_together.into(),
         });
         Ok(())
     })

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use super::Inner;
 use crate::error::{Error, Result, Status};
@@ -12,16 +12,24 @@ use crate::release::{BeforeRelease, Hook, Lane, MountProof, Proof, Reservation, 
 /// The descriptors of a chroot. Boxed when it is opened, so that its release allocates nothing.
 pub(crate) struct Tree {
     /// The root of the detached copy, which all file operations resolve beneath.
-    pub(super) descriptor: Option<OwnedFd>,
+    pub(super) descriptor: Option<Arc<OwnedFd>>,
     /// The namespace that jobs run in, once there is one.
     pub(super) namespace: OnceLock<OwnedFd>,
     proof: MountProof,
+    /// A server is behind it: what touches it may hang.
+    is_served: bool,
 }
 
 impl Tree {
-    pub(super) fn new(descriptor: OwnedFd, namespace: Option<OwnedFd>, proof: MountProof) -> Tree {
+    pub(super) fn new(
+        descriptor: OwnedFd,
+        namespace: Option<OwnedFd>,
+        proof: MountProof,
+        is_served: bool,
+    ) -> Tree {
         Tree {
-            descriptor: Some(descriptor),
+            is_served,
+            descriptor: Some(Arc::new(descriptor)),
             namespace: namespace.map_or_else(OnceLock::new, OnceLock::from),
             proof,
         }
@@ -38,6 +46,11 @@ impl Resource for Tree {
         drop(descriptor);
         drop(self.namespace.take());
         Ok(self.proof.outcome(mark))
+    }
+
+    fn detached_tree(&self) -> Option<Arc<OwnedFd>> {
+        let is_detached = self.namespace.get().is_none() && !self.is_served;
+        self.descriptor.clone().filter(|_| is_detached)
     }
 }
 

@@ -118,10 +118,11 @@ fn make_tree(
     let descriptor = clone()?;
     mount::require_directory(descriptor.as_fd())?;
     let namespace = set_attributes(gate, &descriptor, options)?;
-    let proof = match served::is_served(descriptor.as_fd())? {
+    let is_served = served::is_served(descriptor.as_fd())?;
+    let proof = match is_served {
         // To be marked, a mount asks its file system for permission: the release would hang.
         true => MountProof::none(),
         false => gate.releases().mount_proof(),
     };
-    Ok(Tree::new(descriptor, namespace, proof))
+    Ok(Tree::new(descriptor, namespace, proof, is_served))
 }

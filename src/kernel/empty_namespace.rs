@@ -16,7 +16,7 @@ pub(crate) fn make(proc: &ProcRoot) -> Result<OwnedFd> {
         | libc::MOUNT_ATTR_NOSUID
         | libc::MOUNT_ATTR_NODEV
         | libc::MOUNT_ATTR_NOEXEC;
-    let tmpfs = mount::detached_tmpfs(attributes)?;
+    let tmpfs = mount::detached_tmpfs(attributes, c"1")?;
     mount::move_onto_root(tmpfs.as_fd())?;
     namespace::change_directory(tmpfs.as_fd())?;
     match mount::pivot_to_working_directory() {

@@ -31,6 +31,9 @@ pub struct Features {
     /// Whether the end of a mount can be proved: fanotify mount marks, for root of the initial user
     /// namespace only.
     pub mount_proof: bool,
+    /// Whether detached trees that are released at the same time share one grace period of the kernel's:
+    /// a detached tree takes others (Linux 6.15). Otherwise each has its own.
+    pub dissolve_together: bool,
 }
 
 /// UNSUPPORTED unless confined path resolution works: there is no weaker way.
@@ -105,13 +108,14 @@ pub(crate) fn has_open_tree_namespace() -> bool {
     value == -1 && nix::errno::Errno::last_raw() == libc::EBADF
 }
 
-/// Probes everything but `mount_proof`, which the release queue finds out.
-pub(crate) fn probe(home: NamespaceId, mount_proof: bool) -> Features {
+/// Probes everything but the last two, which the release queue finds out.
+pub(crate) fn probe(home: NamespaceId, mount_proof: bool, dissolve_together: bool) -> Features {
     Features {
         mount_setattr: has_mount_setattr(),
         open_tree_namespace: has_open_tree_namespace(),
         fchmodat2: has_fchmodat2(),
         ns_id: home.ns_id.is_some(),
         mount_proof,
+        dissolve_together,
     }
 }

@@ -3,6 +3,8 @@
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
+use nix::fcntl::AT_FDCWD;
+
 use crate::error::{Error, Result};
 use crate::kernel::descriptor::fstat;
 use crate::kernel::syscall::{Directory, Quoted, check, check_fd};
@@ -10,6 +12,7 @@ use crate::kernel::syscall::{Directory, Quoted, check, check_fd};
 const OPEN_TREE_CLONE: u32 = 1;
 const AT_RECURSIVE: u32 = 0x8000;
 const MOVE_MOUNT_F_EMPTY_PATH: u32 = 0x4;
+const MOVE_MOUNT_T_EMPTY_PATH: u32 = 0x40;
 const FSCONFIG_SET_STRING: u32 = 1;
 const FSCONFIG_CMD_CREATE: u32 = 6;
 
@@ -106,28 +109,49 @@ pub(crate) fn require_directory(tree: BorrowedFd<'_>) -> Result<()> {
 
 /// Moves a detached tree onto "/" of the calling thread's namespace.
 pub(crate) fn move_onto_root(tree: BorrowedFd<'_>) -> Result<()> {
-    // SAFETY: an open descriptor and NUL-terminated literals.
+    move_onto(tree, AT_FDCWD, c"/")
+}
+
+/// Moves a detached tree onto a directory; an empty path is `directory` itself. In a detached tree
+/// that takes Linux 6.15.
+pub(crate) fn move_onto(
+    tree: BorrowedFd<'_>,
+    directory: BorrowedFd<'_>,
+    path: &CStr,
+) -> Result<()> {
+    let mut flags = MOVE_MOUNT_F_EMPTY_PATH;
+    if path.is_empty() {
+        flags |= MOVE_MOUNT_T_EMPTY_PATH;
+    }
+    // SAFETY: open descriptors (or AT_FDCWD) and NUL-terminated paths.
     let value = unsafe {
         libc::syscall(
             libc::SYS_move_mount,
             tree.as_raw_fd(),
             c"".as_ptr(),
-            libc::AT_FDCWD,
-            c"/".as_ptr(),
-            MOVE_MOUNT_F_EMPTY_PATH,
+            directory.as_raw_fd(),
+            path.as_ptr(),
+            flags,
         )
     };
     check(value, || {
         format!(
-            "move_mount({}, \"\", AT_FDCWD, \"/\", MOVE_MOUNT_F_EMPTY_PATH)",
-            tree.as_raw_fd()
+            "move_mount({}, \"\", {}, {}, MOVE_MOUNT_F_EMPTY_PATH{})",
+            tree.as_raw_fd(),
+            Directory(directory.as_raw_fd()),
+            Quoted(path.to_bytes()),
+            if path.is_empty() {
+                "|MOVE_MOUNT_T_EMPTY_PATH"
+            } else {
+                ""
+            },
         )
     })
     .map(drop)
 }
 
-/// A detached, empty tmpfs of one inode.
-pub(crate) fn detached_tmpfs(attributes: u64) -> Result<OwnedFd> {
+/// A detached, empty tmpfs of this many inodes, its root's one of them.
+pub(crate) fn detached_tmpfs(attributes: u64, inodes: &CStr) -> Result<OwnedFd> {
     let context = check_fd(
         // SAFETY: a NUL-terminated literal.
         unsafe {
@@ -140,7 +164,7 @@ pub(crate) fn detached_tmpfs(attributes: u64) -> Result<OwnedFd> {
         || "fsopen(\"tmpfs\", FSOPEN_CLOEXEC)",
     )?;
     configure(&context, FSCONFIG_SET_STRING, Some((c"mode", c"0555")))?;
-    configure(&context, FSCONFIG_SET_STRING, Some((c"nr_inodes", c"1")))?;
+    configure(&context, FSCONFIG_SET_STRING, Some((c"nr_inodes", inodes)))?;
     configure(&context, FSCONFIG_CMD_CREATE, None)?;
     check_fd(
         // SAFETY: an open descriptor.

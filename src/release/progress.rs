@@ -1,8 +1,10 @@
 //! From a lane's queue to an outcome: what workers take and how they bring it back.
 
 use std::cmp::Reverse;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::Arc as Label;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::failed::FailedEntry;
 use super::outcome::{Kind, Outcome, Proof, Ticket};
@@ -21,11 +23,20 @@ pub(crate) enum Work {
     Release(u32, Box<dyn Resource>, trace::Release),
     /// Something that only has to be dropped.
     Bury(Remains),
+    /// Detached trees to dissolve together. Their releases are next in the queue.
+    Dissolve(Vec<Arc<OwnedFd>>),
 }
 
 impl State {
     /// The next thing to do in a lane, if there is one.
     pub(crate) fn take(&mut self, lane: Lane, worker: usize, now: Instant) -> Option<Work> {
+        if lane == Lane::Native
+            && let Some(trees) = self.look_ahead(now)
+        {
+            let running = Running::new(None, Kind::Chroot, "detached trees".into(), now);
+            self.begin(worker, lane, running);
+            return Some(Work::Dissolve(trees));
+        }
         let queue = &mut self.lanes[lane as usize].queue;
         let work = if let Some(index) = queue.pop_front(self.slots.all()) {
             self.start(index, lane, worker, now)
@@ -43,17 +54,24 @@ impl State {
         Some(work)
     }
 
-    fn start(&mut self, index: u32, lane: Lane, worker: usize, now: Instant) -> Work {
+    /// Notes when the release started, if it is its first attempt, and returns how long it was queued.
+    pub(super) fn has_started(&mut self, index: u32, now: Instant) -> Duration {
         let slot = &mut self.slots[index];
-        slot.phase = Phase::Running;
-        slot.attempts += 1;
-        self.totals.retries += u64::from(slot.attempts > 1);
         let first = slot.started.is_none();
         let started = *slot.started.get_or_insert(now);
         let queued = started.saturating_duration_since(slot.submitted.unwrap_or(started));
         if first {
             self.totals.queue_duration.record(queued);
         }
+        queued
+    }
+
+    fn start(&mut self, index: u32, lane: Lane, worker: usize, now: Instant) -> Work {
+        let queued = self.has_started(index, now);
+        let slot = &mut self.slots[index];
+        slot.phase = Phase::Running;
+        slot.attempts += 1;
+        self.totals.retries += u64::from(slot.attempts > 1);
         let ticket = slot.ticket(index);
         let label = slot.label.clone().unwrap_or_else(|| "".into());
         let mut trace = std::mem::take(&mut slot.trace);

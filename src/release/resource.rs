@@ -1,6 +1,7 @@
 //! What a worker works on: the thing itself and the closures that go with it.
 
 use std::any::Any;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::outcome::{Event, Proof};
@@ -14,6 +15,12 @@ use crate::error::Result;
 pub(crate) trait Resource: Any + Send {
     /// One attempt. Called again only after an error that may pass.
     fn release(&mut self) -> Result<Proof>;
+
+    /// The detached tree that its release will close, if that is all it is and it may be dissolved
+    /// together with others before.
+    fn detached_tree(&self) -> Option<Arc<OwnedFd>> {
+        None
+    }
 }
 
 /// The workers that a release goes to.

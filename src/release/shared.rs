@@ -1,5 +1,7 @@
 //! The state behind its mutex, and who waits for what.
 
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ending::unknown_ticket;
@@ -10,6 +12,7 @@ use super::resource::Lane;
 use super::state::{Notice, State, Wakes};
 use super::workforce::Chores;
 use crate::error::{Error, Result, Status};
+use crate::kernel::dissolve::Dissolver;
 use crate::kernel::event_fd::EventFd;
 use crate::kernel::process;
 use crate::sync::{Condvar, Mutex, MutexGuard, lock};
@@ -22,6 +25,7 @@ pub(crate) struct Shared {
     waiters: Condvar,
     watchers: Condvar,
     pub(crate) event_fd: EventFd,
+    dissolver: Option<Dissolver>,
 }
 
 /// What a worker hears when it comes for work.
@@ -35,8 +39,11 @@ impl Shared {
     /// A worker of the blocking lane without work for this long ends.
     const IDLE: Duration = Duration::from_secs(10);
 
-    pub(crate) fn new(state: State, event_fd: EventFd) -> Shared {
+    pub(crate) fn new(mut state: State, event_fd: EventFd) -> Shared {
+        let dissolver = Dissolver::new();
+        state.dissolves = dissolver.is_some();
         Shared {
+            dissolver,
             state: Mutex::new(state),
             workers: [Condvar::new(), Condvar::new()],
             timer: Condvar::new(),
@@ -44,6 +51,13 @@ impl Shared {
             waiters: Condvar::new(),
             watchers: Condvar::new(),
             event_fd,
+        }
+    }
+
+    /// Ends detached trees together; what fails is left to their own releases.
+    pub(crate) fn dissolve(&self, trees: &[Arc<OwnedFd>]) {
+        if let Some(dissolver) = &self.dissolver {
+            let _ = dissolver.dissolve(trees);
         }
     }
 

@@ -78,6 +78,8 @@ pub(crate) struct State {
     pub(crate) sealed: bool,
     pub(crate) totals: Stats,
     pub(crate) jitter: Jitter,
+    /// Whether detached trees can be dissolved together.
+    pub(crate) dissolves: bool,
     pub(crate) notifier_asleep: bool,
     pub(crate) notifier_busy: bool,
     pub(crate) wakes: Wakes,
@@ -113,6 +115,7 @@ impl State {
                 ..Stats::default()
             },
             jitter: Jitter::new(seed),
+            dissolves: false,
             notifier_asleep: false,
             notifier_busy: false,
             wakes: Wakes::default(),

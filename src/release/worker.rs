@@ -50,6 +50,11 @@ fn perform(shared: &Shared, worker: usize, work: Work) {
             let _ = drop_caught(reclaim);
             endings.tell();
         }
+        Work::Dissolve(trees) => {
+            shared.dissolve(&trees);
+            drop(trees);
+            shared.with(|state| state.end(worker));
+        }
         Work::Bury(remains) => {
             let _ = drop_caught(remains.resource);
             let _ = drop_caught(remains.callbacks.before_release);

@@ -324,6 +324,8 @@ typedef struct nsgate_features {
   uint32_t ns_id;
   /** The end of a mount can be proved, not only expected. */
   uint32_t mount_proof;
+  /** Detached trees released at the same time share one grace period of the kernel's. Linux 6.15. */
+  uint32_t dissolve_together;
 } nsgate_features;
 
 /**

@@ -75,8 +75,8 @@ type GateOptions struct {
 
 // Features mirrors nsgate_features.
 type Features struct {
-	size                                                         uint32
-	MountSetattr, OpenTreeNamespace, Fchmodat2, NsID, MountProof uint32
+	size                                                                           uint32
+	MountSetattr, OpenTreeNamespace, Fchmodat2, NsID, MountProof, DissolveTogether uint32
 }
 
 // Event mirrors nsgate_event.
