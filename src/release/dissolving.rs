@@ -16,6 +16,24 @@ use crate::kernel::dissolve::Dissolver;
 const FEWEST: usize = 3;
 
 impl State {
+    /// Whether a worker that has just come may let more gather in the native lane: nobody waits for what
+    /// is there, and it is not enough yet to be dissolved together.
+    pub(super) fn may_gather(&self) -> bool {
+        let queued = self.lanes[Lane::Native as usize].queue.len();
+        self.askers == 0 && (1..Dissolver::MOST).contains(&queued)
+    }
+
+    /// Somebody waits for releases, or asks how one ended: nothing is gathered meanwhile.
+    pub(super) fn start_asking(&mut self) {
+        self.askers += 1;
+        let lane = Lane::Native as usize;
+        self.wakes.workers[lane] += self.lanes[lane].lingering();
+    }
+
+    pub(super) fn stop_asking(&mut self) {
+        self.askers -= 1;
+    }
+
     /// The trees of the next releases, where enough wait to be worth it. From here on these have
     /// started: nobody gets back a tree that is dissolved.
     pub(super) fn look_ahead(&mut self, now: Instant) -> Option<Vec<Arc<OwnedFd>>> {
@@ -150,6 +168,32 @@ mod tests {
         for ticket in &tickets[1..] {
             assert_eq!(take_release(&mut state, 0), *ticket);
         }
+    }
+
+    #[test]
+    fn more_may_gather_until_there_is_enough_or_somebody_waits() {
+        let mut state = state();
+        assert!(!state.may_gather());
+        for _ in 1..Dissolver::MOST {
+            submit(&mut state, tree());
+            assert!(state.may_gather());
+        }
+        state.start_asking();
+        assert!(!state.may_gather());
+        state.stop_asking();
+        assert!(state.may_gather());
+        submit(&mut state, tree());
+        assert!(!state.may_gather());
+    }
+
+    #[test]
+    fn who_waits_wakes_the_worker_that_lets_more_gather() {
+        let mut state = state();
+        state.lanes[Lane::Native as usize].begin_to_linger();
+        submit(&mut state, tree());
+        assert_eq!(state.wakes.workers, [0, 0], "it comes by itself");
+        state.start_asking();
+        assert_eq!(state.wakes.workers, [1, 0]);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(crate) struct LaneState {
     sleeping: u32,
     /// Of these, how many were woken and are on their way.
     signalled: u32,
+    /// Workers that have come, and let more gather before they begin.
+    lingering: u32,
 }
 
 /// What has to be done so that something in the queue gets a worker.
@@ -42,12 +44,13 @@ impl LaneState {
             stuck: 0,
             sleeping: 0,
             signalled: 0,
+            lingering: 0,
         }
     }
 
     /// Something is in the queue.
     pub(crate) fn call(&mut self) -> Call {
-        if self.signalled > 0 {
+        if self.signalled + self.lingering > 0 {
             Call::Nothing
         } else if self.sleeping > 0 {
             self.signalled += 1;
@@ -85,9 +88,22 @@ impl LaneState {
         self.signalled = self.signalled.saturating_sub(1);
     }
 
+    pub(crate) fn begin_to_linger(&mut self) {
+        self.lingering += 1;
+    }
+
+    pub(crate) fn end_to_linger(&mut self) {
+        self.lingering -= 1;
+    }
+
+    /// How many have to be woken so that nobody lingers.
+    pub(crate) fn lingering(&self) -> u32 {
+        self.lingering
+    }
+
     /// How many have to be woken so that nobody sleeps.
     pub(crate) fn wake_all(&mut self) -> u32 {
-        let wakes = self.sleeping - self.signalled;
+        let wakes = self.sleeping - self.signalled + self.lingering;
         self.signalled = self.sleeping;
         wakes
     }

@@ -38,6 +38,9 @@ pub(crate) enum Next {
 impl Shared {
     /// A worker of the blocking lane without work for this long ends.
     const IDLE: Duration = Duration::from_secs(10);
+    /// How long the native worker lets more gather when it is woken for something that nobody waits for:
+    /// what is released together disturbs the processors once, and whoever releases is mostly not done.
+    const LINGER: Duration = Duration::from_micros(500);
 
     pub(crate) fn new(mut state: State, event_fd: EventFd) -> Shared {
         let dissolver = Dissolver::new();
@@ -115,9 +118,17 @@ impl Shared {
         let mut state = lock(&self.state);
         let mut idle = false;
         let mut gave_way = None;
+        let mut has_slept = false;
         let next = loop {
             if state.is_surplus(lane) || state.is_over() {
                 break Next::Retire;
+            }
+            if std::mem::take(&mut has_slept) && lane == Lane::Native && state.may_gather() {
+                state.lanes[lane as usize].begin_to_linger();
+                (state, _) = self.wait(&self.workers[lane as usize], state, Some(Shared::LINGER));
+                state.lanes[lane as usize].end_to_linger();
+                now = Instant::now();
+                continue;
             }
             if let Some(work) = state.take(lane, worker, now) {
                 break Next::Work(work);
@@ -145,6 +156,7 @@ impl Shared {
                 },
             );
             LaneState::wake_up(&mut state.lanes[lane as usize]);
+            has_slept = true;
             now = Instant::now();
         };
         if matches!(next, Next::Retire) {
@@ -218,6 +230,8 @@ impl Shared {
     ) -> Result<Event> {
         let mut state = lock(&self.state);
         let index = state.slots.find(ticket).ok_or_else(unknown_ticket)?;
+        state.start_asking();
+        self.wake_under_lock(&mut state);
         let mut waits = false;
         let result = loop {
             if let Some(event) = state.slots.end_of(ticket) {
@@ -241,6 +255,7 @@ impl Shared {
         if waits {
             state.slots.stop_waiting(index);
         }
+        state.stop_asking();
         result
     }
 
@@ -282,18 +297,26 @@ impl Shared {
         mut done: impl FnMut(&State) -> Result<(bool, u64)>,
     ) -> Result<()> {
         let mut state = lock(&self.state);
-        loop {
-            let (is_done, serial) = done(&state)?;
-            if is_done {
-                return Ok(());
-            }
-            let pause = remaining(deadline)?;
+        state.start_asking();
+        self.wake_under_lock(&mut state);
+        let result = loop {
+            let serial = match done(&state) {
+                Ok((false, serial)) => serial,
+                Ok((true, _)) => break Ok(()),
+                Err(error) => break Err(error),
+            };
+            let pause = match remaining(deadline) {
+                Ok(pause) => pause,
+                Err(late) => break Err(late),
+            };
             state.watchers.push(serial);
             (state, _) = self.wait(&self.watchers, state, pause);
             if let Some(own) = state.watchers.iter().position(|other| *other == serial) {
                 state.watchers.swap_remove(own);
             }
-        }
+        };
+        state.stop_asking();
+        result
     }
 
     /// Waits on a condition variable; `true`: for longer than `pause`.

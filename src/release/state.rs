@@ -69,6 +69,8 @@ pub(crate) struct State {
     pub(crate) left: u64,
     /// Threads that wait for everything up to a number of submissions.
     pub(crate) watchers: Vec<u64>,
+    /// Threads that wait for releases, or ask how one ended.
+    pub(crate) askers: u32,
     /// Submissions so far.
     pub(crate) serial: u64,
     /// Nothing new is reserved.
@@ -107,6 +109,7 @@ impl State {
             subscribers: 0,
             left: 0,
             watchers: Vec::new(),
+            askers: 0,
             serial: 0,
             closed: false,
             sealed: false,
