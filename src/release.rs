@@ -47,6 +47,7 @@ use std::time::Instant;
 use crate::error::Result;
 use crate::gate::GateOptions;
 use crate::gate::supervisor::Supervisor;
+use crate::kernel::dissolve::Dissolver;
 use crate::kernel::event_fd::EventFd;
 use crate::kernel::process::ProcRoot;
 use crate::panic::caught;
@@ -111,10 +112,11 @@ impl ReleaseQueue {
         // The address of something fresh is seed enough for spreading pauses.
         let seed = Arc::as_ptr(&proc) as u64 ^ u64::from(std::process::id()) << 32;
         let state = State::new(options, seed);
+        let dissolver = Dissolver::new().map(std::sync::Arc::new);
         let queue = ReleaseQueue(Arc::new(Handle {
-            shared: Arc::new(Shared::new(state, EventFd::new()?)),
+            shared: Arc::new(Shared::new(state, EventFd::new()?, dissolver.clone())),
             subscribers: Arc::new(Subscribers::new(budget)),
-            proof: MountProof::new(&proc),
+            proof: MountProof::new(&proc, dissolver),
             proc,
             retry,
         }));

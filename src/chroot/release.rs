@@ -6,13 +6,15 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use super::Inner;
 use crate::error::{Error, Result, Status};
+use crate::kernel::dissolve::DetachedTree;
+use crate::kernel::mount_list;
 use crate::releasable::{Open, Releasable};
 use crate::release::{BeforeRelease, Hook, Lane, MountProof, Proof, Reservation, Resource, Ticket};
 
 /// The descriptors of a chroot. Boxed when it is opened, so that its release allocates nothing.
 pub(crate) struct Tree {
     /// The root of the detached copy, which all file operations resolve beneath.
-    pub(super) descriptor: Option<Arc<OwnedFd>>,
+    pub(super) descriptor: Option<Arc<DetachedTree>>,
     /// The namespace that jobs run in, once there is one.
     pub(super) namespace: OnceLock<OwnedFd>,
     proof: MountProof,
@@ -22,7 +24,7 @@ pub(crate) struct Tree {
 
 impl Tree {
     pub(super) fn new(
-        descriptor: OwnedFd,
+        descriptor: DetachedTree,
         namespace: Option<OwnedFd>,
         proof: MountProof,
         is_served: bool,
@@ -42,13 +44,19 @@ impl Resource for Tree {
             return Ok(Proof::Unverified);
         };
         let mark = self.proof.mark(descriptor.as_fd());
+        let is_alone = mark.is_some()
+            && match self.namespace.get() {
+                // The root of the empty namespace, and the tree's on it.
+                Some(namespace) => mount_list::has_at_most(2, namespace.as_fd()) == Some(true),
+                None => self.proof.is_alone(&descriptor),
+            };
         // The tree first: once the namespace is gone, mounts below it vanish under the tree.
         drop(descriptor);
         drop(self.namespace.take());
-        Ok(self.proof.outcome(mark))
+        Ok(self.proof.outcome(mark, is_alone))
     }
 
-    fn detached_tree(&self) -> Option<Arc<OwnedFd>> {
+    fn detached_tree(&self) -> Option<Arc<DetachedTree>> {
         let is_detached = self.namespace.get().is_none() && !self.is_served;
         self.descriptor.clone().filter(|_| is_detached)
     }

@@ -14,6 +14,7 @@ use super::release::{OpenChroot, Tree};
 use super::{Chroot, Inner};
 use crate::error::{Error, Result, Status};
 use crate::gate::Gate;
+use crate::kernel::dissolve::DetachedTree;
 use crate::kernel::path::{directory_in_root, directory_without_links};
 use crate::kernel::{mount, served};
 use crate::releasable::Releasable;
@@ -124,5 +125,6 @@ fn make_tree(
         true => MountProof::none(),
         false => gate.releases().mount_proof(),
     };
-    Ok(Tree::new(descriptor, namespace, proof, is_served))
+    let tree = DetachedTree::new(descriptor, !options.recursive);
+    Ok(Tree::new(tree, namespace, proof, is_served))
 }

@@ -21,7 +21,7 @@ const FSCONFIG_CMD_CREATE: u32 = 6;
 pub(crate) struct Attributes {
     /// `MOUNT_ATTR_*` to set.
     pub(crate) set: u64,
-    /// `MS_PRIVATE` or `MS_SLAVE`; 0 leaves it.
+    /// `MS_PRIVATE`, `MS_SLAVE` or the like; 0 leaves it.
     pub(crate) propagation: u64,
 }
 

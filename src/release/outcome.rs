@@ -94,16 +94,19 @@ impl Ticket {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Proof {
-    /// The kernel says that it is gone.
+    /// The kernel says that it is gone, as are the mounts below it.
     Verified,
     /// It was let go, but something keeps it: a file that is still open, for example.
     Held {
-        /// How many descriptors of this process hold it; 0 when something else does, such as
-        /// another process, a mapping or a working directory.
+        /// How many descriptors of this process hold it, of the 4,096 with the lowest numbers, which
+        /// alone are looked at. 0 when something else does, such as another process, a mapping or a
+        /// working directory.
         descriptors: u32,
     },
     /// The kernel can't tell, at least not to this process, or not without asking the server of a
-    /// FUSE or network file system, which may be silent.
+    /// FUSE or network file system, which may be silent. That goes for a chroot with mounts below its
+    /// root, too, and where it can't be known whether there were any: before Linux 6.15, unless it was
+    /// opened without them, and where code ran inside before 6.11.
     Unverified,
 }
 

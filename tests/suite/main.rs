@@ -37,6 +37,7 @@ mod namespace;
 mod overload;
 mod queue_model;
 mod release;
+mod release_below;
 mod release_inside;
 mod released_together;
 mod soak;

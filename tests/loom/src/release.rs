@@ -2,6 +2,8 @@
 
 #[path = "../../../src/release/cancellations.rs"]
 pub(crate) mod cancellations;
+#[path = "../../../src/release/dissolving.rs"]
+pub(crate) mod dissolving;
 #[path = "../../../src/release/ending.rs"]
 pub(crate) mod ending;
 #[path = "../../../src/release/failed.rs"]
