@@ -166,9 +166,7 @@ impl Chroot {
 
     /// The ticket of its release, whoever asked for that: a sandbox, perhaps. None while it is open.
     pub fn ticket(&self) -> Option<Ticket> {
-        // Read first: cancelling changes the ticket before it opens the chroot again.
-        let ticket = self.0.releasable.ticket();
-        self.is_closed().then_some(ticket)
+        self.0.releasable.asked_for()
     }
 
     /// Whether it was released.
@@ -179,13 +177,13 @@ impl Chroot {
     /// Takes a release back that no worker has begun: the chroot is open again, and attached to no
     /// sandbox. INVALID_STATE once it has begun, or where nothing was released.
     pub fn cancel_release(&self) -> Result<()> {
-        if !self.is_closed() {
+        let Some(ticket) = self.ticket() else {
             return Err(Error::new(
                 Status::InvalidState,
                 "the chroot was not released",
             ));
-        }
-        self.0.gate.releases().cancel(self.0.releasable.ticket())
+        };
+        self.0.gate.releases().cancel(ticket)
     }
 
     /// Has `step` run before the chroot is taken down, on a worker that may block. Its failure is

@@ -17,6 +17,9 @@ pub(crate) trait Open: Sized {
     /// The ticket that its release will have.
     fn ticket(&self) -> Ticket;
 
+    /// Says that its release was asked for; the submit follows with the end of the last use.
+    fn announce(&self);
+
     /// Hands itself to the queue: no failure, no wait, no allocation.
     fn submit(self);
 }
@@ -57,7 +60,7 @@ impl<T: Open> Releasable<T> {
             Closing::AlreadyClosed => Err(closed::<T>()),
             Closing::Busy(usage) => {
                 let ticket = usage.ticket();
-                self.queue.announce(ticket);
+                usage.announce();
                 if let Some(open) = usage.end() {
                     open.submit();
                 }
@@ -78,6 +81,14 @@ impl<T: Open> Releasable<T> {
     /// The ticket of the release to come, or that was made.
     pub(crate) fn ticket(&self) -> Ticket {
         Ticket::from_raw(self.ticket.load(Ordering::Acquire))
+    }
+
+    /// The ticket of its release, once that can be waited for.
+    pub(crate) fn asked_for(&self) -> Option<Ticket> {
+        // Read first: cancelling changes the ticket before it opens the chroot again.
+        let ticket = self.ticket();
+        let is_asked_for = self.is_closed() && !self.queue.is_reserved(ticket);
+        is_asked_for.then_some(ticket)
     }
 
     /// Takes the open form back after a cancelled release.
@@ -143,6 +154,91 @@ impl<T: Open, H: Deref<Target = Rundown<T>>> Drop for Running<T, H> {
     fn drop(&mut self) {
         if let Some(open) = self.0.take().and_then(Use::end) {
             open.submit();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, OnceLock};
+
+    use super::*;
+    use crate::gate::{Gate, GateOptions};
+    use crate::release::{Kind, Lane, Proof, Reservation, Resource};
+    use crate::sync::lock;
+
+    struct Nothing;
+
+    impl Resource for Nothing {
+        fn release(&mut self) -> Result<Proof> {
+            Ok(Proof::Unverified)
+        }
+    }
+
+    /// Something that asks for its own ticket before it is in the queue, as another thread may.
+    struct Opened {
+        reservation: Reservation,
+        asks: Arc<Asks>,
+    }
+
+    #[derive(Default)]
+    struct Asks {
+        releasable: OnceLock<Weak<Releasable<Opened>>>,
+        answers: Mutex<Vec<Option<Ticket>>>,
+    }
+
+    impl Asks {
+        fn ask(&self) {
+            let releasable = self.releasable.get().and_then(Weak::upgrade).unwrap();
+            lock(&self.answers).push(releasable.asked_for());
+        }
+    }
+
+    impl Open for Opened {
+        const NAME: &'static str = "released";
+
+        fn ticket(&self) -> Ticket {
+            self.reservation.ticket()
+        }
+
+        fn announce(&self) {
+            self.asks.ask();
+            self.reservation.announce();
+            self.asks.ask();
+        }
+
+        fn submit(self) {
+            self.asks.ask();
+            self.reservation.submit(Lane::Native, Box::new(Nothing));
+            self.asks.ask();
+        }
+    }
+
+    #[test]
+    fn a_ticket_is_said_only_when_it_can_be_waited_for() {
+        let gate = Gate::open(GateOptions::default()).unwrap();
+        for in_use in [false, true] {
+            let asks = Arc::new(Asks::default());
+            let reservation = gate.releases().reserve(Kind::Job, "asks").unwrap();
+            let ticket = reservation.ticket();
+            let opened = Opened {
+                reservation,
+                asks: asks.clone(),
+            };
+            let releasable = Arc::new(Releasable::new(gate.releases(), ticket, opened));
+            asks.releasable.set(Arc::downgrade(&releasable)).unwrap();
+            assert_eq!(releasable.asked_for(), None);
+            let usage = in_use.then(|| releasable.begin().unwrap());
+            assert_eq!(releasable.release(), Ok(ticket));
+            assert_eq!(releasable.asked_for(), Some(ticket));
+            drop(usage);
+            gate.releases().wait(ticket, None).unwrap();
+            let said = Some(ticket);
+            let expected: &[_] = match in_use {
+                false => &[None, said],
+                true => &[None, said, said, said],
+            };
+            assert_eq!(*lock(&asks.answers), expected);
         }
     }
 }

@@ -139,9 +139,15 @@ impl ReleaseQueue {
     }
 
     /// The release with this reserved ticket was asked for; its submit follows once the last use
-    /// has ended. From now on it can be waited for.
-    pub(crate) fn announce(&self, ticket: Ticket) {
-        self.change(|state, now| state.announce(ticket, now));
+    /// has ended.
+    fn announce(&self, ticket: Ticket, hook: Option<Hook>) {
+        self.change(|state, now| state.announce(ticket, hook, now));
+    }
+
+    /// Whether the ticket has its place, and nobody has asked for its release.
+    pub(crate) fn is_reserved(&self, ticket: Ticket) -> bool {
+        let shared = &self.0.shared;
+        shared.with_quietly(|state| state.is_reserved(ticket))
     }
 
     /// Lets `submits` submit many things and wakes at most one worker of a lane, at its end.

@@ -83,10 +83,10 @@ impl OpenChroot {
 
     pub(super) fn set_hook(&self, hook: Option<Hook>) -> Result<()> {
         let Some(hook) = hook else {
-            drop(self.reservation.take_hook());
+            drop(self.reservation.take_hook()?);
             return Ok(());
         };
-        if self.reservation.set_hook(hook) {
+        if self.reservation.set_hook(hook)? {
             return Ok(());
         }
         Err(Error::new(
@@ -111,6 +111,10 @@ impl Open for OpenChroot {
 
     fn ticket(&self) -> Ticket {
         self.reservation.ticket()
+    }
+
+    fn announce(&self) {
+        self.reservation.announce();
     }
 
     fn submit(self) {

@@ -49,6 +49,8 @@ impl Ticket {
     const INDEX_BITS: u32 = 24;
     /// The most places that a ticket can tell apart.
     pub(crate) const PLACES: usize = 1 << Ticket::INDEX_BITS;
+    /// Outcomes that can be asked for after their place is used again: places besides the capacity.
+    pub(crate) const REMEMBERED: usize = 4096;
 
     /// `generation` is at least 1, which keeps the ticket from being zero.
     pub(crate) fn new(index: u32, generation: u64) -> Ticket {
