@@ -419,11 +419,11 @@ nsgate_status nsgate_gate_features(nsgate_gate gate,
 #define NSGATE_OUTCOME_ABANDONED 4
 /** The outcome is not NSGATE_OUTCOME_RELEASED. */
 #define NSGATE_PROOF_NONE 0
-/** The kernel says that it is gone. */
+/** The kernel says that it is gone, as are the mounts below it. */
 #define NSGATE_PROOF_VERIFIED 1
 /** It was let go, but something keeps it: a file that is still open, for example. */
 #define NSGATE_PROOF_HELD 2
-/** The kernel cannot tell. */
+/** The kernel cannot tell; or a chroot has, or may have, mounts below its root: see docs/releases.md. */
 #define NSGATE_PROOF_UNVERIFIED 3
 /** Waits for its first attempt. */
 #define NSGATE_ITEM_QUEUED 1
@@ -456,7 +456,10 @@ typedef struct nsgate_event {
   int32_t os_error;
   /** NSGATE_PROOF_... */
   uint32_t proof;
-  /** For NSGATE_PROOF_HELD: how many descriptors of this process hold it; 0 when something else does. */
+  /**
+   * For NSGATE_PROOF_HELD: how many descriptors of this process hold it, of the 4,096 with the lowest
+   * numbers; 0 when something else does.
+   */
   uint32_t held_descriptors;
   /** 1 when the step before the release failed; the release went on all the same. */
   uint32_t before_release_failed;
@@ -547,7 +550,10 @@ typedef struct nsgate_stats {
   uint64_t workers;
   /** Of these, how many replace a stuck one. */
   uint64_t replacement_workers;
-  /** Age of the oldest release that waits for its first attempt. */
+  /**
+   * Age of the oldest release that waits for its first attempt, or for the end of the last use of
+   * what it releases.
+   */
   uint64_t oldest_queued_ns;
   /** Age of the attempt that has been running longest. */
   uint64_t longest_running_ns;
