@@ -164,7 +164,8 @@ impl Chroot {
         self.0.releasable.release()
     }
 
-    /// The ticket of its release, whoever asked for that: a sandbox, perhaps. None while it is open.
+    /// The ticket of its release, whoever asked for that: a sandbox, perhaps. None while it is open; one
+    /// that is said can be waited for.
     pub fn ticket(&self) -> Option<Ticket> {
         self.0.releasable.asked_for()
     }

@@ -25,6 +25,16 @@ pub(crate) struct Attributes {
     pub(crate) propagation: u64,
 }
 
+impl Attributes {
+    /// `MS_PRIVATE`, `MS_SHARED` or the like, and no other change.
+    pub(crate) fn propagation(propagation: u64) -> Attributes {
+        Attributes {
+            set: 0,
+            propagation,
+        }
+    }
+}
+
 /// A detached private copy of the mount at `path`, with the mounts below it if `recursive`. An empty
 /// path is `directory` itself.
 pub(crate) fn clone_tree(
