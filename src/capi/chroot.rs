@@ -290,7 +290,11 @@ pub unsafe extern "C" fn nsgate_chroot_free(
     chroot: nsgate_chroot,
     error: *mut nsgate_error,
 ) -> nsgate_status {
-    entry!(error, { chroot.close().map(drop) })
+    entry!(error, {
+        // At once, and not by the last call that uses the chroot: the gate must know of it.
+        chroot.close()?.release_unless_attached();
+        Ok(())
+    })
 }
 
 #[cfg(test)]
