@@ -52,7 +52,9 @@ pub struct nsgate_chroot_options {
 }
 
 // SAFETY: integers only, the size first.
-unsafe impl Extensible for nsgate_chroot_options {}
+unsafe impl Extensible for nsgate_chroot_options {
+    const FIRST: usize = 8;
+}
 
 fn options(from: &nsgate_chroot_options) -> Result<ChrootOptions> {
     flags::known(from.flags, 255)?;
