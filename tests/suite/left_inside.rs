@@ -4,12 +4,14 @@
 use std::mem::forget;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 
-use nsgate::{Event, Gate, GateOptions, MountNamespace, Outcome, Proof, Status};
+use nsgate::{
+    Chroot, ChrootOptions, Event, Gate, GateOptions, MountNamespace, Outcome, Proof, Status,
+};
 
 use crate::differential::user::user;
-use crate::host::{LONG, close, host, soon, standing};
+use crate::host::{LONG, Volume, close, host, soon, standing};
 use crate::left_behind::{change_signals, drop_admin};
 
 /// One thread of each kind.
@@ -131,6 +133,33 @@ fn a_worker_that_cannot_come_home_ends_and_is_replaced() {
     let failed = gate.releases().failed().remove(0);
     gate.releases().forget(failed.ticket).unwrap();
     drop((leave, namespace));
+    close(&gate);
+}
+
+#[test]
+fn a_step_before_a_release_that_loses_its_worker_has_failed_and_the_release_goes_on() {
+    let _host = host();
+    let gate = gate();
+    let namespace = MountNamespace::create(&gate).unwrap();
+    let volume = Volume::new();
+    let chroot = Chroot::open(&gate, volume.path(), &ChrootOptions::default()).unwrap();
+    let (destroyed, is_destroyed) = channel::<()>();
+    let inside = namespace.clone();
+    let step = move || {
+        let _destroyed = &destroyed;
+        leave_entered(&inside);
+        drop_admin();
+        Ok(())
+    };
+    chroot.before_release(step).unwrap();
+    let ticket = chroot.release().unwrap();
+    let event = gate.releases().wait(ticket, Some(soon())).unwrap();
+    assert_eq!(event.before_release_failed, Some(libc::EPERM));
+    assert!(matches!(event.outcome, Outcome::Released(_)), "{event:?}");
+    // By another worker: what it was given is dropped there.
+    let gone = is_destroyed.recv_timeout(LONG).unwrap_err();
+    assert_eq!(gone, RecvTimeoutError::Disconnected);
+    drop((chroot, namespace));
     close(&gate);
 }
 
