@@ -974,9 +974,10 @@ nsgate_status nsgate_namespace_enter(nsgate_namespace ns,
  * Threads: the one that entered.
  * Errors: NSGATE_WRONG_THREAD; NSGATE_INVALID_STATE, with nothing changed, when that thread has ended,
  * or the library has brought it back because a callback returned without a restore; NSGATE_WRONG_ORDER
- * when something entered later has to be restored first; NSGATE_OS when namespace and root are restored but the working directory is gone (the thread
- * then stands in the root); NSGATE_TAINTED when the thread could not be brought back: it is in a
- * place that it must not be in, and must end without doing anything else.
+ * when something entered later has to be restored first; NSGATE_OS when namespace and root are restored
+ * but the working directory is gone (the thread then stands in the root); NSGATE_TAINTED when the thread
+ * could not be brought back: it is in a place that it must not be in, and must end without doing
+ * anything else.
  */
 NSGATE_MUST_USE
 nsgate_status nsgate_entered_restore(nsgate_entered entered,
