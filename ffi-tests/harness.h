@@ -96,6 +96,7 @@ void test_queue(void);
 void test_jobs(void);
 void test_namespaces(void);
 void test_entered(void);
+void test_thread_ends(void);
 void test_chroots(void);
 void test_run(void);
 void test_files(void);

@@ -960,7 +960,9 @@ nsgate_status nsgate_namespace_release(nsgate_namespace ns, uint64_t *ticket, ns
  * Enters nest; they are restored in the reverse order. While inside, the thread must not start other
  * threads.
  *
- * Ownership: the stay is ended by nsgate_entered_restore, which this thread must call before it ends.
+ * Ownership: the stay is ended by nsgate_entered_restore, which this thread must call before it ends;
+ * a destructor that runs while it ends is early enough. What is left of a thread that has ended is let
+ * go when any other thread restores it, or a gate closes.
  * Errors: NSGATE_CLOSED; NSGATE_OS, and the thread stands where it stood.
  */
 NSGATE_MUST_USE
@@ -973,10 +975,12 @@ nsgate_status nsgate_namespace_enter(nsgate_namespace ns,
  *
  * Ownership: ends the handle, except for NSGATE_WRONG_THREAD and NSGATE_WRONG_ORDER.
  * Threads: the one that entered.
- * Errors: NSGATE_WRONG_THREAD; NSGATE_WRONG_ORDER when something entered later has to be restored
- * first; NSGATE_OS when namespace and root are restored but the working directory is gone (the thread
- * then stands in the root); NSGATE_TAINTED when the thread could not be brought back: it is in a
- * place that it must not be in, and must end without doing anything else.
+ * Errors: NSGATE_WRONG_THREAD; NSGATE_INVALID_STATE, with nothing changed, when that thread has ended,
+ * or the library has brought it back because a callback returned without a restore; NSGATE_WRONG_ORDER
+ * when something entered later has to be restored first; NSGATE_OS when namespace and root are restored
+ * but the working directory is gone (the thread then stands in the root); NSGATE_TAINTED when the thread
+ * could not be brought back: it is in a place that it must not be in, and must end without doing
+ * anything else.
  */
 NSGATE_MUST_USE
 nsgate_status nsgate_entered_restore(nsgate_entered entered,

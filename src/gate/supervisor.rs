@@ -6,6 +6,7 @@
 use std::os::fd::AsFd;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use crate::error::{Error, Result, Status};
 use crate::kernel::process::{self, ProcRoot};
@@ -69,6 +70,14 @@ impl Supervisor {
             .send(Request { name, body, reply })
             .map_err(|_| gone())?;
         answer.recv().unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+/// Has a thread made in place of the calling one, which is lost: however long it takes until one can be.
+pub(crate) fn insist(start: impl Fn() -> Result<()>) {
+    const PAUSE: Duration = Duration::from_millis(20);
+    while start().is_err() {
+        thread::sleep(PAUSE);
     }
 }
 
