@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	nsgate "github.com/nsgate/nsgate/go"
 	"github.com/nsgate/nsgate/go/internal/capi"
@@ -236,22 +235,4 @@ func TestAMountNamespace(t *testing.T) {
 	failsWith(t, created.Close(), nsgate.ErrClosed)
 	failsWith(t, created.Do(limited(t), func() error { return nil }), nsgate.ErrClosed)
 	failsWith(t, second(gate.OpenNamespace("/proc/self/status")), syscall.EINVAL)
-}
-
-// Go unblocks SIGPROF on a thread that it is called on for the first time, and never again.
-func TestEveryJobCanBeProfiled(t *testing.T) {
-	chroot, _ := openChroot(t, openGate(t, nsgate.WithNamespaceThreads(1, time.Minute)), nil)
-	const getMask, setSize = 0, 8
-	for range 3 {
-		var blocked uint64
-		must(t, chroot.Do(limited(t), func() error {
-			_, _, errno := syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, getMask, 0, uintptr(unsafe.Pointer(&blocked)), setSize, 0, 0)
-			if errno != 0 {
-				return errno
-			}
-			return nil
-		}))
-		equal(t, blocked>>(syscall.SIGPROF-1)&1, 0)
-		equal(t, blocked>>(syscall.SIGUSR1-1)&1, 1)
-	}
 }
