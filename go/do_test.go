@@ -137,6 +137,36 @@ func TestADoThatIsCancelledInTheQueueNeverRuns(t *testing.T) {
 	equal(t, ran, false)
 }
 
+// Who gave up waiting behind another's hang can release what he has.
+func TestADoThatIsCancelledInTheQueueHoldsNoReleaseUp(t *testing.T) {
+	gate := openGate(t, nsgate.WithNamespaceThreads(1, 50*time.Millisecond))
+	hanging, _ := openChroot(t, gate, nil)
+	chroot, _ := openChroot(t, gate, nil)
+	namespace := get[*nsgate.MountNamespace](t)(gate.CreateNamespace())
+	started, hold := make(chan struct{}), make(chan struct{})
+	ended := make(chan error)
+	go func() {
+		ended <- hanging.Do(limited(t), func() error { close(started); <-hold; return nil })
+	}()
+	<-started
+	running, _, _, _, _ := capi.Live()
+	for range 3 {
+		for _, do := range []func(context.Context, func() error) error{chroot.Do, namespace.Do} {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			failsWith(t, do(ctx, func() error { t.Error("ran"); return nil }), context.DeadlineExceeded)
+			cancel()
+		}
+	}
+	left, _, _, _, _ := capi.Live()
+	equal(t, left, running)
+	for _, release := range []func() (nsgate.Ticket, error){chroot.Release, namespace.Release} {
+		ticket := get[nsgate.Ticket](t)(release())
+		equal(t, get[nsgate.Event](t)(ticket.Wait(limited(t))).Outcome, nsgate.OutcomeReleased)
+	}
+	close(hold)
+	must(t, <-ended)
+}
+
 func TestADoThatRunsIsWaitedForWhateverItsContextSays(t *testing.T) {
 	chroot, _ := openChroot(t, openGate(t), nil)
 	ctx, cancel := context.WithCancel(context.Background())

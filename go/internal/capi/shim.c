@@ -182,16 +182,16 @@ nsgate_status nsgate_go_before_release(nsgate_chroot chroot, uint64_t key, nsgat
   return nsgate_chroot_before_release(chroot, job, from_key(key), job_ended, error);
 }
 
-nsgate_status nsgate_go_chroot_start(nsgate_chroot chroot, uint64_t key, uint32_t *ran, nsgate_error *error) {
+nsgate_status nsgate_go_chroot_start(nsgate_chroot chroot, uint64_t key, uint32_t *ran, uint64_t *number, nsgate_error *error) {
   *ran = jobs != 0;
   if (*ran) return nsgate_chroot_run(chroot, run, from_key(key), error);
-  return nsgate_chroot_start(chroot, run, done, from_key(key), error);
+  return nsgate_chroot_start(chroot, run, done, from_key(key), number, error);
 }
 
-nsgate_status nsgate_go_namespace_start(nsgate_namespace ns, uint64_t key, uint32_t *ran, nsgate_error *error) {
+nsgate_status nsgate_go_namespace_start(nsgate_namespace ns, uint64_t key, uint32_t *ran, uint64_t *number, nsgate_error *error) {
   *ran = jobs != 0;
   if (*ran) return nsgate_namespace_run(ns, run, from_key(key), error);
-  return nsgate_namespace_start(ns, run, done, from_key(key), error);
+  return nsgate_namespace_start(ns, run, done, from_key(key), number, error);
 }
 
 /* ---- the sandbox map ---- */
