@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -144,6 +145,8 @@ func TestADoThatIsCancelledInTheQueueHoldsNoReleaseUp(t *testing.T) {
 	chroot, _ := openChroot(t, gate, nil)
 	namespace := get[*nsgate.MountNamespace](t)(gate.CreateNamespace())
 	started, hold := make(chan struct{}), make(chan struct{})
+	letGo := sync.OnceFunc(func() { close(hold) })
+	defer letGo()
 	ended := make(chan error)
 	go func() {
 		ended <- hanging.Do(limited(t), func() error { close(started); <-hold; return nil })
@@ -163,7 +166,7 @@ func TestADoThatIsCancelledInTheQueueHoldsNoReleaseUp(t *testing.T) {
 		ticket := get[nsgate.Ticket](t)(release())
 		equal(t, get[nsgate.Event](t)(ticket.Wait(limited(t))).Outcome, nsgate.OutcomeReleased)
 	}
-	close(hold)
+	letGo()
 	must(t, <-ended)
 }
 
