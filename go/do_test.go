@@ -147,7 +147,7 @@ func TestADoThatIsCancelledInTheQueueHoldsNoReleaseUp(t *testing.T) {
 	started, hold := make(chan struct{}), make(chan struct{})
 	letGo := sync.OnceFunc(func() { close(hold) })
 	defer letGo()
-	ended := make(chan error)
+	ended := make(chan error, 1)
 	go func() {
 		ended <- hanging.Do(limited(t), func() error { close(started); <-hold; return nil })
 	}()

@@ -56,7 +56,7 @@ func TestALoopOnALibraryThreadHoldsUpNoCollection(t *testing.T) {
 		close(looping)
 		// Neither a call nor a clock, which would let the collection in: it gives up by count.
 		rounds := 0
-		for rounds < 1<<33 && !collected.Load() {
+		for rounds < 1<<34 && !collected.Load() {
 			rounds++
 		}
 		if !collected.Load() {
