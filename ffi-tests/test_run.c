@@ -82,7 +82,7 @@ static void started(nsgate_gate gate) {
   memset(endings, 0, sizeof endings);
   for (int i = 0; i < 2; i++) {
     endings[i].together = &together;
-    OK(nsgate_chroot_start(chroot, start_together, note, &endings[i], &error), &error, "function %d is started", i);
+    OK(nsgate_chroot_start(chroot, start_together, note, &endings[i], NULL, &error), &error, "function %d is started", i);
   }
   for (int i = 0; i < 2; i++) CHECK(wait_for(&endings[i].done, 1), "it is done: both ran at once in the same chroot");
   volatile int let_go = 0;
@@ -90,11 +90,11 @@ static void started(nsgate_gate gate) {
   memset(&slow, 0, sizeof slow);
   slow.let_go = &let_go;
   uint64_t ticket;
-  OK(nsgate_chroot_start(chroot, start_together, note, &slow, &error), &error, "a slow one is started");
+  OK(nsgate_chroot_start(chroot, start_together, note, &slow, NULL, &error), &error, "a slow one is started");
   OK(nsgate_chroot_release(chroot, &ticket, &error), &error, "the chroot is released meanwhile");
   struct ending never;
   memset(&never, 0, sizeof never);
-  STATUS(nsgate_chroot_start(chroot, start_together, note, &never, &error), NSGATE_CLOSED, &error, "no other is started");
+  STATUS(nsgate_chroot_start(chroot, start_together, note, &never, NULL, &error), NSGATE_CLOSED, &error, "no other is started");
   STATUS(nsgate_gate_wait(gate, ticket, 0, NULL, &error), NSGATE_TIMED_OUT, &error, "the release waits for it");
   add(&let_go, 1);
   OK(nsgate_gate_wait(gate, ticket, LONG_TIME, NULL, &error), &error, "and ends after it");
@@ -242,9 +242,23 @@ static void one_thread(void) {
   memset(&first, 0, sizeof first);
   memset(&second, 0, sizeof second);
   first.let_go = &let_go;
-  OK(nsgate_chroot_start(chroot, start_together, note, &first, &error), &error, "a function takes the thread");
+  OK(nsgate_chroot_start(chroot, start_together, note, &first, NULL, &error), &error, "a function takes the thread");
   CHECK(wait_for(&first.began, 1), "and holds it");
-  OK(nsgate_chroot_start(chroot, start_together, note, &second, &error), &error, "another waits for it");
+  OK(nsgate_chroot_start(chroot, start_together, note, &second, NULL, &error), &error, "another waits for it");
+
+  nsgate_chroot own = open_chroot(gate);
+  struct ending taken;
+  memset(&taken, 0, sizeof taken);
+  uint64_t run = 0, ticket = 0;
+  OK(nsgate_chroot_start(own, start_together, note, &taken, &run, &error), &error, "a third waits, too");
+  OK(nsgate_chroot_release(own, &ticket, &error), &error, "its chroot is released");
+  STATUS(nsgate_gate_wait(gate, ticket, 0, NULL, &error), NSGATE_TIMED_OUT, &error, "which waits for it");
+  STATUS(nsgate_gate_take_back(gate, run + 1, &error), NSGATE_INVALID_STATE, &error, "what never was is not taken back");
+  OK(nsgate_gate_take_back(gate, run, &error), &error, "it is taken back");
+  STATUS(nsgate_gate_take_back(gate, run, &error), NSGATE_INVALID_STATE, &error, "once");
+  OK(nsgate_gate_wait(gate, ticket, INT64_C(10000000000), NULL, &error), &error, "and its chroot goes, whatever the others do");
+  OK(nsgate_chroot_free(own, &error), &error, "its handle is freed");
+
   OK(nsgate_gate_close(gate, 0, NULL, &error), &error, "the gate closes");
   CHECK(wait_for(&second.done, 1), "the one that waits is told");
   STATUS(second.status, NSGATE_CLOSED, NULL, "that it is closed");
@@ -255,6 +269,7 @@ static void one_thread(void) {
   CHECK(wait_for(&first.done, 1), "and ends");
   STATUS(first.status, NSGATE_OK, NULL, "well");
   EQUAL(get(&first.done) + get(&second.done), 2, "each is done once");
+  EQUAL(get(&taken.ran) + get(&taken.done), 0, "but what was taken back");
   OK(nsgate_chroot_free(chroot, &error), &error, "the chroot is freed");
   OK(nsgate_gate_free(gate, &error), &error, "so is the gate");
   EQUAL(get(&starts), 1, "the thread was made known once");
@@ -274,7 +289,7 @@ static void tainted(nsgate_gate gate) {
   CHECK(is_volume(&sight.root), "inside, on another thread");
   struct ending ending;
   memset(&ending, 0, sizeof ending);
-  OK(nsgate_chroot_start(chroot, start_together, note, &ending, &error), &error, "so does one that is started");
+  OK(nsgate_chroot_start(chroot, start_together, note, &ending, NULL, &error), &error, "so does one that is started");
   CHECK(wait_for(&ending.done, 1), "it is done");
   OK(nsgate_chroot_free(chroot, &error), &error, "the chroot is freed");
 }

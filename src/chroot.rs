@@ -38,6 +38,7 @@ use crate::error::{Error, Result, Status};
 use crate::gate::Gate;
 use crate::kernel::namespace::NamespaceId;
 use crate::kernel::namespace::identify;
+use crate::namespace_thread::RunId;
 use crate::releasable::{Open, Releasable, Running};
 use crate::release::{BeforeRelease, Hook, Ticket};
 use crate::rundown::Rundown;
@@ -121,12 +122,13 @@ impl Chroot {
     }
 
     /// Like [`Chroot::run`], but returns at once, whatever the namespace threads are doing. `done` is
-    /// called exactly once if this returns OK, on a thread that is outside; it must not block.
+    /// called exactly once if this returns OK, on a thread that is outside; it must not block. Until the
+    /// job's turn comes it can be taken back ([`Gate::take_back`]): a release waits for it otherwise.
     pub fn start(
         &self,
         job: Box<dyn FnOnce() + Send>,
         done: Box<dyn FnOnce(Result<()>) + Send>,
-    ) -> Result<()> {
+    ) -> Result<RunId> {
         let open = Arc::new(Releasable::begin_owned(self.0.clone())?);
         let (inner, opened) = (self.0.clone(), open.clone());
         let enter = Box::new(move || go_inside(&inner.gate, &opened, &inner.making));

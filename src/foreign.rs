@@ -28,7 +28,7 @@ pub(crate) fn run<R>(code: impl FnOnce() -> R) -> Result<R> {
 }
 
 fn come_back() -> Result<()> {
-    signals::block_again();
+    signals::block();
     stays::bring_back_from_all()
 }
 

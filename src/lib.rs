@@ -34,6 +34,7 @@ pub use gate::{Gate, GateOptions, ThreadStart};
 pub use kernel::features::Features;
 pub use kernel::namespace::NamespaceId;
 pub use namespace::{Entered, MountNamespace, RestoreError};
+pub use namespace_thread::RunId;
 pub use release::{
     Event, FailedRelease, Histogram, Job, Kind, Outcome, Proof, ReleaseQueue, ReleaseState, Report,
     ReportItem, RetryOptions, Stats, StuckRelease, Ticket, UnmountOptions,

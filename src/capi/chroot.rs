@@ -168,7 +168,11 @@ pub unsafe extern "C" fn nsgate_chroot_run(
 /// done is called exactly once, after the function, if the answer is NSGATE_OK, and never otherwise.
 /// Its status is what nsgate_chroot_run would have answered.
 ///
-/// Ownership: user_data, for both functions, is the caller's to keep until done is called.
+/// run, which may be NULL, gets a number for nsgate_gate_take_back: perhaps after done was called, so
+/// that it must not lie in what that frees.
+///
+/// Ownership: user_data, for both functions, is the caller's to keep until done is called, or the run
+/// is taken back.
 /// Errors: NSGATE_CLOSED; NSGATE_OS.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_chroot_start(
@@ -176,12 +180,15 @@ pub unsafe extern "C" fn nsgate_chroot_start(
     function: nsgate_run_function,
     done: nsgate_done_function,
     user_data: *mut c_void,
+    run: *mut u64,
     error: *mut nsgate_error,
 ) -> nsgate_status {
     entry!(error, {
+        let out = Out::optional(run);
         let job = job(required(function)?, user_data);
         let done = self::done(required(done)?, user_data);
-        chroot.get()?.start(Box::new(job), done)
+        out.write(chroot.get()?.start(Box::new(job), done)?.as_raw());
+        Ok(())
     })
 }
 

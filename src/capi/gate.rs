@@ -10,7 +10,7 @@ use super::handle::{Handle, nsgate_gate};
 use super::status::{nsgate_error, nsgate_status};
 use super::structs::{self, Extensible, OutStruct};
 use super::time::date;
-use crate::{Error, Gate, GateOptions, Report, Result, Status, ThreadStart};
+use crate::{Error, Gate, GateOptions, Report, Result, RunId, Status, ThreadStart};
 
 /// What a gate is opened with. 0 anywhere means the default.
 #[repr(C)]
@@ -188,6 +188,23 @@ pub unsafe extern "C" fn nsgate_gate_open(
         out.write(nsgate_gate::make(Gate::open(options)?)?);
         Ok(())
     })
+}
+
+/// Takes a function that was started, and whose turn has not come, out of the queue. Neither it nor its
+/// done is called, and no release waits for it any more.
+///
+/// run: the number from nsgate_chroot_start or nsgate_namespace_start.
+///
+/// Ownership: what the start was given as user_data is the caller's alone again.
+/// Errors: NSGATE_INVALID_STATE once its turn has come (done is called, or was), or where the gate has no
+/// such run.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsgate_gate_take_back(
+    gate: nsgate_gate,
+    run: u64,
+    error: *mut nsgate_error,
+) -> nsgate_status {
+    entry!(error, { gate.get()?.take_back(RunId::from_raw(run)) })
 }
 
 /// Refuses new resources from now on, as nsgate_gate_close does first, and waits for nothing.

@@ -9,7 +9,7 @@ use crate::error::{Error, Result, Status};
 use crate::kernel::namespace;
 use crate::kernel::process::{self, FileIds};
 use crate::kernel::signals;
-use crate::panic::caught;
+use crate::panic::{caught, drop_caught};
 use crate::stays;
 use crate::sync::lock;
 use crate::trace;
@@ -36,14 +36,15 @@ pub(super) fn serve(pool: &Arc<Pool>) {
         } = visit;
         let ids = process::file_ids();
         trace.begins();
-        let mut outcome = enter();
+        let mut outcome = caught(enter).and_then(|entered| entered);
         match &outcome {
             Ok(()) => {
                 trace.is_inside();
                 outcome = caught(job).map_err(|error| error.with_context("the job"));
                 trace.ends();
             }
-            Err(_) => drop(job),
+            // What it panics with has been reported by the panic hook.
+            Err(_) => drop(drop_caught(job)),
         }
         if let Some(mut lost) = come_home(pool, ids) {
             replace(pool);
@@ -57,7 +58,7 @@ pub(super) fn serve(pool: &Arc<Pool>) {
         // What this job left is nothing to the next, nor to the host's code.
         let clean = || {
             process::set_umask(umask);
-            signals::block_again();
+            signals::block();
         };
         is_telling = matches!(done, Done::Waiter(_));
         if is_telling {
@@ -84,7 +85,7 @@ fn introduce(pool: &Pool) -> Result<()> {
     };
     let started = caught(|| start.call()).map_err(|error| error.with_context("thread_start"));
     stays::give_up();
-    signals::block_again();
+    signals::block();
     started
 }
 

@@ -347,6 +347,20 @@ nsgate_status nsgate_gate_open(const struct nsgate_gate_options *options,
                                nsgate_error *error);
 
 /**
+ * Takes a function that was started, and whose turn has not come, out of the queue. Neither it nor its
+ * done is called, and no release waits for it any more.
+ *
+ * run: the number from nsgate_chroot_start or nsgate_namespace_start.
+ *
+ * Ownership: what the start was given as user_data is the caller's alone again.
+ * Errors: NSGATE_INVALID_STATE once its turn has come (done is called, or was), or where the gate has no
+ * such run.
+ */
+nsgate_status nsgate_gate_take_back(nsgate_gate gate,
+                                    uint64_t run,
+                                    nsgate_error *error);
+
+/**
  * Refuses new resources from now on, as nsgate_gate_close does first, and waits for nothing.
  *
  * For hosts that have other things to do until what was handed over is gone, which
@@ -745,6 +759,8 @@ nsgate_status nsgate_gate_unsubscribe_wait(nsgate_gate gate,
 /**
  * Does the host's work, on a worker thread. Answers 0, or the errno it failed with: EBUSY, EINTR,
  * EAGAIN and ENOMEM are tried again, others fail the job. It may block; it should not for ever.
+ *
+ * Signals are blocked there as in a nsgate_run_function, and processes that it starts inherit that.
  */
 typedef int32_t (*nsgate_job_function)(void *user_data);
 
@@ -834,7 +850,10 @@ typedef struct nsgate_namespace_id {
  * working directory. It must load nothing from there (no name service, no dlopen, no locale) and
  * start no thread: that would stay inside.
  *
- * The thread serves others after it. The umask and blocked signals are put back (not SIGPROF); a
+ * All signals are blocked there, but for those that a thread's own instructions cause. A process that
+ * it starts inherits that, unless told otherwise (POSIX_SPAWN_SETSIGMASK, sigprocmask before exec).
+ *
+ * The thread serves others after it. The umask and blocked signals are put back; a
  * thread that is left with another user or group for files (setfsuid(2)) ends, with NSGATE_TAINTED.
  * Whatever else it changes of its thread (supplementary groups, capabilities, scheduling, network
  * namespace, seccomp filters) it must put back itself.
@@ -927,13 +946,18 @@ nsgate_status nsgate_namespace_run(nsgate_namespace ns,
  * done is called exactly once, after the function, if the answer is NSGATE_OK, and never otherwise.
  * Its status is what nsgate_namespace_run would have answered.
  *
- * Ownership: user_data, for both functions, is the caller's to keep until done is called.
+ * run, which may be NULL, gets a number for nsgate_gate_take_back: perhaps after done was called, so
+ * that it must not lie in what that frees.
+ *
+ * Ownership: user_data, for both functions, is the caller's to keep until done is called, or the run
+ * is taken back.
  * Errors: NSGATE_CLOSED; NSGATE_OS.
  */
 nsgate_status nsgate_namespace_start(nsgate_namespace ns,
                                      nsgate_run_function function,
                                      nsgate_done_function done,
                                      void *user_data,
+                                     uint64_t *run,
                                      nsgate_error *error);
 
 /**
@@ -1089,13 +1113,18 @@ nsgate_status nsgate_chroot_run(nsgate_chroot chroot,
  * done is called exactly once, after the function, if the answer is NSGATE_OK, and never otherwise.
  * Its status is what nsgate_chroot_run would have answered.
  *
- * Ownership: user_data, for both functions, is the caller's to keep until done is called.
+ * run, which may be NULL, gets a number for nsgate_gate_take_back: perhaps after done was called, so
+ * that it must not lie in what that frees.
+ *
+ * Ownership: user_data, for both functions, is the caller's to keep until done is called, or the run
+ * is taken back.
  * Errors: NSGATE_CLOSED; NSGATE_OS.
  */
 nsgate_status nsgate_chroot_start(nsgate_chroot chroot,
                                   nsgate_run_function function,
                                   nsgate_done_function done,
                                   void *user_data,
+                                  uint64_t *run,
                                   nsgate_error *error);
 
 /**
