@@ -99,7 +99,8 @@ impl Chroot {
     /// and a bounded number of descriptors.
     pub fn remove_all(&self, path: impl AsRef<Path>) -> Result<()> {
         let tree = self.tree()?;
-        self.root(&tree).remove_all(path.as_ref())
+        let go_on = || self.tree().map(drop);
+        self.root(&tree).remove_all(path.as_ref(), &go_on)
     }
 
     /// Gives a file another name (rename(2), renameat2(2)).

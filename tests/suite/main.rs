@@ -20,6 +20,7 @@ mod files_stat;
 mod files_tree;
 mod files_unsupported;
 mod forbid;
+mod fuse_tree;
 mod fuse_volume;
 mod hang;
 mod host;
