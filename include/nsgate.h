@@ -1435,7 +1435,10 @@ typedef struct nsgate_directory_entry {
   uint32_t has_stat;
   /** The number of the file. Of a mount point: that of the directory beneath the mount. */
   uint64_t inode;
-  /** As lstat(2) gives it, or zeros. */
+  /**
+   * As lstat(2) gives it, or zeros: where it wasn't asked for or can't be told, in a directory
+   * that may be read but not searched, for example.
+   */
   nsgate_stat stat;
 } nsgate_directory_entry;
 
@@ -1454,7 +1457,8 @@ nsgate_status nsgate_chroot_open_directory(nsgate_chroot chroot,
 /**
  * Reads the next entries, "." and ".." left out.
  *
- * flags: NSGATE_DIRECTORY_WITH_STAT or 0. An entry that is gone before its stat is left out.
+ * flags: NSGATE_DIRECTORY_WITH_STAT or 0. An entry that is gone before its stat is left out; one that
+ * can't be looked at has none.
  *
  * Ownership: buffer is aligned to 8 bytes and takes whole nsgate_directory_entry records; used is how
  * many bytes they take, 0 at the end.
