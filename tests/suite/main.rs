@@ -13,6 +13,7 @@ mod enter;
 mod escape;
 mod fault;
 mod files;
+mod files_interrupted;
 mod files_listing;
 mod files_open;
 mod files_remove_all;
