@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use nix::fcntl::AT_FDCWD;
 
 use super::namespace::{go_inside, set_attributes};
-use super::options::ChrootOptions;
+use super::options::{ChrootOptions, Propagation};
 use super::release::{OpenChroot, Tree};
 use super::{Chroot, Inner};
 use crate::error::{Error, Result, Status};
@@ -124,5 +124,8 @@ fn make_tree(
         true => MountProof::none(),
         false => gate.releases().mount_proof(),
     };
-    Ok(Tree::new(descriptor, namespace, proof, is_served))
+    let is_single = !options.recursive && options.propagation == Propagation::Private;
+    Ok(Tree::new(
+        descriptor, namespace, is_single, proof, is_served,
+    ))
 }

@@ -6,11 +6,11 @@
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use rustix::fs::AtFlags;
+use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
 use rustix::io::retry_on_intr;
 
 use crate::error::Result;
-use crate::kernel::path::{Clipped, Mode};
+use crate::kernel::path::{Clipped, Mode, with_c_path};
 use crate::kernel::syscall::{told, uninterrupted};
 
 fn name_of(name: &CStr) -> Clipped<'_> {
@@ -35,6 +35,46 @@ pub(crate) fn lstatat(directory: BorrowedFd<'_>, name: &CStr) -> Result<libc::st
         },
     )?;
     Ok(stat)
+}
+
+/// The id of the mount that lies on a name, if one does. The kernel's own check in unlink, rmdir and
+/// rename asks the namespace of the calling thread only, and takes a mount of any other away with the name.
+pub(crate) fn mount_on(directory: BorrowedFd<'_>, name: &CStr) -> Result<Option<u64>> {
+    let bytes = name.to_bytes();
+    if matches!(bytes, b"." | b".." | b"./" | b"../") {
+        // Those calls refuse them.
+        return Ok(None);
+    }
+    // No server is asked for anything but the name.
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
+    let answer = match bytes.strip_suffix(b"/") {
+        // With its slash a symbolic link would be followed, and not from the chroot's root.
+        Some(stripped) => with_c_path(stripped, |name| statx(directory, name, flags)),
+        None => statx(directory, name, flags),
+    };
+    match answer {
+        Ok(statx) => {
+            let is_mounted = statx.stx_attributes.contains(StatxAttributes::MOUNT_ROOT);
+            Ok(is_mounted.then_some(statx.stx_mnt_id))
+        }
+        // Nothing lies on what isn't there.
+        Err(error) if matches!(error.os_error(), Some(libc::ENOENT | libc::ENAMETOOLONG)) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Attributes and mount only.
+fn statx(directory: BorrowedFd<'_>, name: &CStr, flags: AtFlags) -> Result<rustix::fs::Statx> {
+    let answer = retry_on_intr(|| rustix::fs::statx(directory, name, flags, StatxFlags::empty()));
+    told(answer, || {
+        format!(
+            "statx({}, {}, AT_SYMLINK_NOFOLLOW|AT_NO_AUTOMOUNT|AT_STATX_DONT_SYNC, 0, …)",
+            directory.as_raw_fd(),
+            name_of(name)
+        )
+    })
 }
 
 pub(crate) fn mkdirat(directory: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {

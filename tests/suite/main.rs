@@ -15,6 +15,7 @@ mod fault;
 mod files;
 mod files_interrupted;
 mod files_listing;
+mod files_mounts;
 mod files_open;
 mod files_remove_all;
 mod files_stat;
