@@ -8,6 +8,7 @@ mod chroot;
 mod error;
 mod gate;
 mod kernel;
+mod label;
 mod namespace;
 mod namespace_thread;
 mod panic;

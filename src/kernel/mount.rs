@@ -7,7 +7,8 @@ use nix::fcntl::AT_FDCWD;
 
 use crate::error::{Error, Result};
 use crate::kernel::descriptor::fstat;
-use crate::kernel::syscall::{Directory, Quoted, check, check_fd};
+use crate::kernel::path::Clipped;
+use crate::kernel::syscall::{Directory, check, check_fd};
 
 const OPEN_TREE_CLONE: u32 = 1;
 const AT_RECURSIVE: u32 = 0x8000;
@@ -52,7 +53,7 @@ pub(crate) fn clone_tree(
         format!(
             "open_tree({}, {}, OPEN_TREE_CLONE|O_CLOEXEC{}{})",
             Directory(directory.as_raw_fd()),
-            Quoted(path.to_bytes()),
+            Clipped(path.to_bytes()),
             if path.is_empty() {
                 "|AT_EMPTY_PATH"
             } else {
@@ -139,7 +140,7 @@ pub(crate) fn move_onto(
             "move_mount({}, \"\", {}, {}, MOVE_MOUNT_F_EMPTY_PATH{})",
             tree.as_raw_fd(),
             Directory(directory.as_raw_fd()),
-            Quoted(path.to_bytes()),
+            Clipped(path.to_bytes()),
             if path.is_empty() {
                 "|MOVE_MOUNT_T_EMPTY_PATH"
             } else {

@@ -19,6 +19,7 @@ mod files_mounts;
 mod files_open;
 mod files_remove_all;
 mod files_stat;
+mod files_text;
 mod files_tree;
 mod files_unsupported;
 mod forbid;
