@@ -4,13 +4,14 @@
 use std::path::Path;
 
 use libc::*;
-use nsgate::{Chroot, FileTime, OpenOptions, RenameOptions, Result};
+use nsgate::{Chroot, ChrootOptions, FileTime, OpenOptions, RenameOptions, Result};
 
 use crate::fault::seccomp::{Fault, aside, watch};
 use crate::files::Files;
 
 /// What the operations call, and the server of a file system may answer EINTR to.
-const INTERRUPTED: [c_long; 17] = [
+const INTERRUPTED: [c_long; 18] = [
+    SYS_open_tree,
     SYS_openat2,
     SYS_openat,
     SYS_statx,
@@ -39,6 +40,11 @@ fn every_operation(chroot: &Chroot) -> Result<()> {
         exchange: true,
         ..RenameOptions::default()
     };
+    drop(Chroot::open(
+        chroot.gate(),
+        chroot.volume(),
+        &ChrootOptions::default(),
+    )?);
     chroot.mkdir("new", 0o755)?;
     chroot.mkdir_all("new/a/b", 0o755)?;
     let (_, temporary) = chroot.temp_file("new", "x*")?;

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nsgate::{Chroot, ChrootOptions, RenameOptions};
+use nsgate::{Chroot, ChrootOptions, Propagation, RenameOptions};
 
 use crate::files::{Files, content, errno};
 
@@ -135,4 +135,25 @@ fn a_later_mount_of_the_host_is_in_the_way_unseen() {
     assert_eq!(errno(files.chroot.remove("late")), libc::EBUSY);
     unmount(&late);
     files.chroot.remove("late").unwrap();
+}
+
+/// The options are no promise about these; the documentation says so.
+#[test]
+fn a_later_mount_in_a_slave_has_the_host_s_attributes() {
+    let host = Files::new();
+    let late = host.volume.path().join("late");
+    std::fs::create_dir(&late).unwrap();
+    let none = None::<&str>;
+    mount(none, host.volume.path(), none, MsFlags::MS_SHARED, none).unwrap();
+    let mut options = ChrootOptions::default();
+    options.read_only = true;
+    options.propagation = Propagation::Slave;
+    let slave = Chroot::open(host.chroot.gate(), host.volume.path(), &options).unwrap();
+    slave.namespace_id().unwrap();
+    assert_eq!(errno(slave.create("late/file", 0o644)), libc::EROFS);
+    tmpfs(&late);
+    slave.create("late/file", 0o644).unwrap();
+    assert_eq!(errno(slave.remove("late")), libc::EBUSY);
+    unmount(&late);
+    slave.release().unwrap();
 }

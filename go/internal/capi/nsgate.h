@@ -1000,11 +1000,13 @@ nsgate_status nsgate_entered_restore(nsgate_entered entered,
 #define NSGATE_CHROOT_ALLOW_DEVICES 4
 /** Refuse to execute programs. */
 #define NSGATE_CHROOT_NOEXEC 8
-/** Follow no symbolic link. */
+/** Follow no symbolic link. EINVAL on Linux 5.12 and 5.13. */
 #define NSGATE_CHROOT_NOSYMFOLLOW 16
 /**
  * Let mounts that the host makes below the volume later on appear inside, once the chroot has its
- * namespace (nsgate_chroot_identify makes it); none go back. The volume's mount must be shared.
+ * namespace (nsgate_chroot_identify makes it); none go back. The volume's mount must be shared. A
+ * later mount keeps the attributes that the host gives it: what the other flags refuse, devices and
+ * setuid as well, holds for the mounts that were there at the open only.
  */
 #define NSGATE_CHROOT_SLAVE 32
 /** Leave out what is mounted below the volume. */
@@ -1201,8 +1203,13 @@ nsgate_status nsgate_chroot_mkdir_all(nsgate_chroot chroot,
                                       uint32_t mode,
                                       nsgate_error *error);
 
-/** Removes a file or an empty directory, as remove(3). */
-nsgate_status nsgate_chroot_remove(nsgate_chroot chroot, nsgate_string path, nsgate_error *error);
+/**
+ * Removes a file or an empty directory, as remove(3). What a mount lies on, be it the chroot's or the
+ * host's, is EBUSY.
+ */
+nsgate_status nsgate_chroot_remove(nsgate_chroot chroot,
+                                   nsgate_string path,
+                                   nsgate_error *error);
 
 /**
  * Removes a file, or a directory with all that is in it. Nothing there is no failure. It follows no
@@ -1213,7 +1220,8 @@ nsgate_status nsgate_chroot_remove_all(nsgate_chroot chroot,
                                        nsgate_error *error);
 
 /**
- * Gives a file another name, as renameat2(2).
+ * Gives a file another name, as renameat2(2). What a mount lies on, be it the chroot's or the host's,
+ * is EBUSY, under either name.
  *
  * flags: NSGATE_RENAME_NOREPLACE, NSGATE_RENAME_EXCHANGE or 0.
  */
