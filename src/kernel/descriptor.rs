@@ -47,25 +47,15 @@ pub(crate) fn link_descriptor(
     to: (BorrowedFd<'_>, &CStr),
 ) -> Result<()> {
     let magic = MagicLink::new(fd);
+    let (proc_fd, path) = (proc.as_fd().as_raw_fd(), magic.as_c_str());
+    let (to_fd, name, flags) = (to.0.as_raw_fd(), to.1, libc::AT_SYMLINK_FOLLOW);
     uninterrupted(
         // SAFETY: two open descriptors and two NUL-terminated names.
-        || {
-            unsafe {
-                libc::linkat(
-                    proc.as_fd().as_raw_fd(),
-                    magic.as_c_str().as_ptr(),
-                    to.0.as_raw_fd(),
-                    to.1.as_ptr(),
-                    libc::AT_SYMLINK_FOLLOW,
-                )
-            }
-            .into()
-        },
+        || unsafe { libc::linkat(proc_fd, path.as_ptr(), to_fd, name.as_ptr(), flags) }.into(),
         || {
             format!(
-                "linkat(/proc, {magic}, {}, {}, AT_SYMLINK_FOLLOW)",
-                to.0.as_raw_fd(),
-                Clipped(to.1.to_bytes()),
+                "linkat(/proc, {magic}, {to_fd}, {}, AT_SYMLINK_FOLLOW)",
+                Clipped(name.to_bytes()),
             )
         },
     )
@@ -97,8 +87,8 @@ pub(crate) fn readlink(fd: BorrowedFd<'_>) -> Result<Vec<u8>> {
 /// descriptor's magic link.
 pub(crate) fn chmod(proc: &ProcRoot, fd: BorrowedFd<'_>, mode: u32) -> Result<()> {
     let flags = libc::AT_EMPTY_PATH;
-    // SAFETY: an open descriptor and an empty NUL-terminated path.
     let changed = uninterrupted(
+        // SAFETY: an open descriptor and an empty NUL-terminated path.
         || unsafe { libc::syscall(SYS_FCHMODAT2, fd.as_raw_fd(), c"".as_ptr(), mode, flags) },
         || {
             format!(
@@ -116,12 +106,10 @@ pub(crate) fn chmod(proc: &ProcRoot, fd: BorrowedFd<'_>, mode: u32) -> Result<()
 
 fn chmod_by_link(proc: &ProcRoot, fd: BorrowedFd<'_>, mode: u32) -> Result<()> {
     let magic = MagicLink::new(fd);
+    let (proc_fd, path) = (proc.as_fd().as_raw_fd(), magic.as_c_str());
     uninterrupted(
         // SAFETY: an open descriptor and a NUL-terminated path.
-        || {
-            unsafe { libc::fchmodat(proc.as_fd().as_raw_fd(), magic.as_c_str().as_ptr(), mode, 0) }
-                .into()
-        },
+        || unsafe { libc::fchmodat(proc_fd, path.as_ptr(), mode, 0) }.into(),
         || format!("fchmodat(/proc, {magic}, {}, 0)", Mode(mode)),
     )
     .map(drop)
