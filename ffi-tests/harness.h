@@ -107,5 +107,6 @@ void test_attachments(void);
 void test_subscribers(void);
 void test_reentry(void);
 void test_races(void);
+void test_cancellation(void);
 
 #endif

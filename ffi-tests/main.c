@@ -26,6 +26,7 @@ static const struct group groups[] = {
     {"subscribers", test_subscribers},
     {"reentry", test_reentry},
     {"races", test_races},
+    {"cancellation", test_cancellation},
 };
 
 int main(int argc, char **argv) {

@@ -9,7 +9,7 @@ use std::thread;
 
 use crate::error::{Error, Result, Status};
 use crate::kernel::process::{self, ProcRoot};
-use crate::kernel::signals;
+use crate::kernel::{cancellation, signals};
 
 /// What a library thread does.
 pub(crate) type Body = Box<dyn FnOnce() + Send>;
@@ -61,7 +61,7 @@ impl Supervisor {
         }
     }
 
-    /// Starts a thread whose signals are blocked. `name` has 15 bytes at most.
+    /// Starts a thread whose signals are blocked, and that can't be cancelled. `name` has 15 bytes at most.
     pub(crate) fn spawn(&self, name: &'static str, body: Body) -> Result<()> {
         let (reply, answer) = mpsc::sync_channel(1);
         let gone = || Error::closed("the supervisor thread is gone");
@@ -87,6 +87,7 @@ fn spawn(name: &'static str, body: Body) -> Result<()> {
     let builder = thread::Builder::new().name(name.to_string());
     let thread = move || {
         signals::block();
+        cancellation::refuse();
         body();
     };
     match builder.spawn(thread) {
