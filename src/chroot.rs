@@ -38,6 +38,7 @@ use crate::error::{Error, Result, Status};
 use crate::gate::Gate;
 use crate::kernel::namespace::NamespaceId;
 use crate::kernel::namespace::identify;
+use crate::label::Label;
 use crate::namespace_thread::RunId;
 use crate::releasable::{Open, Releasable, Running};
 use crate::release::{BeforeRelease, Hook, Ticket};
@@ -116,7 +117,7 @@ impl Chroot {
             .gate
             .releases()
             .job_inside(open.ticket(), waits::taken_along(job));
-        trace::run(&self.0.volume.display(), |visit| {
+        trace::run(&Label(&self.0.volume), |visit| {
             self.0.gate.threads().run(enter, job, visit)
         })
     }
@@ -138,12 +139,7 @@ impl Chroot {
             done(outcome);
         };
         let threads = self.0.gate.threads();
-        threads.start(
-            &self.0.volume.display(),
-            enter,
-            Box::new(job),
-            Box::new(done),
-        )
+        threads.start(&Label(&self.0.volume), enter, Box::new(job), Box::new(done))
     }
 
     /// Which mount namespace jobs of this chroot run in; makes it if there is none yet, as a run

@@ -1031,11 +1031,13 @@ nsgate_status nsgate_entered_restore(nsgate_entered entered,
 #define NSGATE_CHROOT_ALLOW_DEVICES 4
 /** Refuse to execute programs. */
 #define NSGATE_CHROOT_NOEXEC 8
-/** Follow no symbolic link. */
+/** Follow no symbolic link. EINVAL on Linux 5.12 and 5.13. */
 #define NSGATE_CHROOT_NOSYMFOLLOW 16
 /**
  * Let mounts that the host makes below the volume later on appear inside, once the chroot has its
- * namespace (nsgate_chroot_identify makes it); none go back. The volume's mount must be shared.
+ * namespace (nsgate_chroot_identify makes it); none go back. The volume's mount must be shared. A
+ * later mount keeps the attributes that the host gives it: what the other flags refuse, devices and
+ * setuid as well, holds for the mounts that were there at the open only.
  */
 #define NSGATE_CHROOT_SLAVE 32
 /** Leave out what is mounted below the volume. */
@@ -1237,8 +1239,13 @@ nsgate_status nsgate_chroot_mkdir_all(nsgate_chroot chroot,
                                       uint32_t mode,
                                       nsgate_error *error);
 
-/** Removes a file or an empty directory, as remove(3). */
-nsgate_status nsgate_chroot_remove(nsgate_chroot chroot, nsgate_string path, nsgate_error *error);
+/**
+ * Removes a file or an empty directory, as remove(3). What a mount lies on, be it the chroot's or the
+ * host's, is EBUSY.
+ */
+nsgate_status nsgate_chroot_remove(nsgate_chroot chroot,
+                                   nsgate_string path,
+                                   nsgate_error *error);
 
 /**
  * Removes a file, or a directory with all that is in it. Nothing there is no failure. It follows no
@@ -1249,7 +1256,8 @@ nsgate_status nsgate_chroot_remove_all(nsgate_chroot chroot,
                                        nsgate_error *error);
 
 /**
- * Gives a file another name, as renameat2(2).
+ * Gives a file another name, as renameat2(2). What a mount lies on, be it the chroot's or the host's,
+ * is EBUSY, under either name.
  *
  * flags: NSGATE_RENAME_NOREPLACE, NSGATE_RENAME_EXCHANGE or 0.
  */
@@ -1471,7 +1479,10 @@ typedef struct nsgate_directory_entry {
   uint32_t has_stat;
   /** The number of the file. Of a mount point: that of the directory beneath the mount. */
   uint64_t inode;
-  /** As lstat(2) gives it, or zeros. */
+  /**
+   * As lstat(2) gives it, or zeros: where it wasn't asked for or can't be told, in a directory
+   * that may be read but not searched, for example.
+   */
   nsgate_stat stat;
 } nsgate_directory_entry;
 
@@ -1490,7 +1501,8 @@ nsgate_status nsgate_chroot_open_directory(nsgate_chroot chroot,
 /**
  * Reads the next entries, "." and ".." left out.
  *
- * flags: NSGATE_DIRECTORY_WITH_STAT or 0. An entry that is gone before its stat is left out.
+ * flags: NSGATE_DIRECTORY_WITH_STAT or 0. An entry that is gone before its stat is left out; one that
+ * can't be looked at has none.
  *
  * Ownership: buffer is aligned to 8 bytes and takes whole nsgate_directory_entry records; used is how
  * many bytes they take, 0 at the end.
