@@ -3,10 +3,12 @@
 package nsgate_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/fstest"
@@ -88,6 +90,30 @@ func TestReadDirListsSortedAndWithTypes(t *testing.T) {
 	equal(t, len(infos), 3)
 	equal(t, infos[1].Size(), 5)
 	failsWith(t, second(chroot.ReadDir("none")), fs.ErrNotExist)
+}
+
+func TestEntriesThatCantBeLookedAtAreTold(t *testing.T) {
+	chroot, _ := openChroot(t, openGate(t), nil)
+	must(t, chroot.MkdirAll("dir/inside", 0o755))
+	must(t, chroot.Chmod("dir", 0o444)) // may be read but not searched
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked
+		if err := dropFileRights(); err != nil {
+			t.Error(err)
+			return
+		}
+		entries, err := chroot.ReadDir("dir")
+		if err != nil || len(entries) != 1 || !entries[0].IsDir() {
+			t.Errorf("%v, %v", entries, err)
+		}
+		infos, err := chroot.ReadDirInfo("dir")
+		if len(infos) != 0 || !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("%v, %v", infos, err)
+		}
+	}()
+	<-done
 }
 
 func TestEntriesStreamALargeDirectory(t *testing.T) {

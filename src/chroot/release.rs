@@ -17,6 +17,8 @@ pub(crate) struct Tree {
     pub(super) descriptor: Option<Arc<DetachedTree>>,
     /// The namespace that jobs run in, once there is one.
     pub(super) namespace: OnceLock<OwnedFd>,
+    /// It is one mount, which nothing can be mounted on before there is a namespace.
+    is_single: bool,
     proof: MountProof,
     /// A server is behind it: what touches it may hang.
     is_served: bool,
@@ -24,14 +26,16 @@ pub(crate) struct Tree {
 
 impl Tree {
     pub(super) fn new(
-        descriptor: DetachedTree,
+        descriptor: OwnedFd,
         namespace: Option<OwnedFd>,
+        is_single: bool,
         proof: MountProof,
         is_served: bool,
     ) -> Tree {
         Tree {
+            is_single,
             is_served,
-            descriptor: Some(Arc::new(descriptor)),
+            descriptor: Some(Arc::new(DetachedTree::new(descriptor, is_single))),
             namespace: namespace.map_or_else(OnceLock::new, OnceLock::from),
             proof,
         }
@@ -79,6 +83,11 @@ impl OpenChroot {
             tree: Box::new(tree),
             reservation,
         }
+    }
+
+    /// Whether mounts may lie on names below its root.
+    pub(super) fn may_have_mounts(&self) -> bool {
+        !self.tree.is_single || self.tree.namespace.get().is_some()
     }
 
     pub(super) fn set_hook(&self, hook: Option<Hook>) -> Result<()> {

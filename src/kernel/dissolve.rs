@@ -27,7 +27,7 @@ pub(crate) struct DetachedTree {
 }
 
 impl DetachedTree {
-    /// `is_alone`: it was copied without the mounts below it.
+    /// `is_alone`: it was copied without the mounts below it, and gets none of its own.
     pub(crate) fn new(descriptor: OwnedFd, is_alone: bool) -> DetachedTree {
         let tree = DetachedTree {
             descriptor,

@@ -7,7 +7,8 @@ use nix::fcntl::AT_FDCWD;
 
 use crate::error::{Error, Result};
 use crate::kernel::descriptor::fstat;
-use crate::kernel::syscall::{Directory, Quoted, check, check_fd};
+use crate::kernel::path::Clipped;
+use crate::kernel::syscall::{Directory, check, check_fd, uninterrupted_fd};
 
 const OPEN_TREE_CLONE: u32 = 1;
 const AT_RECURSIVE: u32 = 0x8000;
@@ -49,20 +50,14 @@ pub(crate) fn clone_tree(
     if path.is_empty() {
         flags |= libc::AT_EMPTY_PATH as u32;
     }
+    let (fd, c_path) = (directory.as_raw_fd(), path.as_ptr());
     // SAFETY: an open descriptor (or AT_FDCWD) and a NUL-terminated path.
-    let value = unsafe {
-        libc::syscall(
-            libc::SYS_open_tree,
-            directory.as_raw_fd(),
-            path.as_ptr(),
-            flags,
-        )
-    };
-    check_fd(value, || {
+    let open = || unsafe { libc::syscall(libc::SYS_open_tree, fd, c_path, flags) };
+    uninterrupted_fd(open, || {
         format!(
             "open_tree({}, {}, OPEN_TREE_CLONE|O_CLOEXEC{}{})",
             Directory(directory.as_raw_fd()),
-            Quoted(path.to_bytes()),
+            Clipped(path.to_bytes()),
             if path.is_empty() {
                 "|AT_EMPTY_PATH"
             } else {
@@ -149,7 +144,7 @@ pub(crate) fn move_onto(
             "move_mount({}, \"\", {}, {}, MOVE_MOUNT_F_EMPTY_PATH{})",
             tree.as_raw_fd(),
             Directory(directory.as_raw_fd()),
-            Quoted(path.to_bytes()),
+            Clipped(path.to_bytes()),
             if path.is_empty() {
                 "|MOVE_MOUNT_T_EMPTY_PATH"
             } else {

@@ -108,7 +108,7 @@ pub enum Proof {
     /// The kernel can't tell, at least not to this process, or not without asking the server of a
     /// FUSE or network file system, which may be silent. That goes for a chroot with mounts below its
     /// root, too, and where it can't be known whether there were any: before Linux 6.15, unless it was
-    /// opened without them, and where code ran inside before 6.11.
+    /// opened without them and private, and where code ran inside before 6.11.
     Unverified,
 }
 

@@ -65,6 +65,11 @@ impl Reservation {
         Ok(is_free)
     }
 
+    /// Whether there is a hook.
+    pub(crate) fn has_hook(&self) -> bool {
+        lock(&self.prepared).callbacks.hook.is_some()
+    }
+
     /// Takes the hook back. It may hold anything. CLOSED once the release is announced.
     pub(crate) fn take_hook(&self) -> Result<Option<Hook>> {
         Ok(lock(&self.prepared).hook()?.take())
