@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -105,6 +106,69 @@ static void started(nsgate_gate gate) {
   }
   EQUAL(get(&never.ran) + get(&never.done), 0, "what was not started is never done");
   OK(nsgate_chroot_free(chroot, &error), &error, "the chroot is freed");
+}
+
+struct waiting_run {
+  nsgate_chroot chroot;
+  struct ending ending;
+  nsgate_status status;
+};
+
+static void *run_slowly(void *argument) {
+  struct waiting_run *run = argument;
+  run->status = nsgate_chroot_run(run->chroot, start_together, &run->ending, NULL);
+  add(&run->ending.done, 1);
+  return NULL;
+}
+
+static uint64_t remaining(nsgate_gate gate) {
+  nsgate_error error;
+  nsgate_report report = {.size = sizeof report, .remaining = 42};
+  OK(nsgate_gate_drain(gate, 0, &report, &error), &error, "the gate is asked what is left");
+  return report.remaining;
+}
+
+/* A chroot is released by its free, and not by the last call that uses it: the gate knows of it, and its
+ * close waits. */
+static void freed(bool attached) {
+  const char *how = attached ? "attached" : "by itself";
+  nsgate_error error;
+  nsgate_gate gate = open_gate();
+  nsgate_chroot chroot = open_chroot(gate);
+  nsgate_map map;
+  nsgate_sandbox sandbox;
+  nsgate_stats stats = {.size = sizeof stats};
+  nsgate_report report = {.size = sizeof report};
+  volatile int let_go = 0;
+  struct waiting_run run;
+  struct ending started;
+  pthread_t thread;
+  memset(&run, 0, sizeof run);
+  memset(&started, 0, sizeof started);
+  run.chroot = chroot;
+  run.ending.let_go = started.let_go = &let_go;
+  NEED(nsgate_map_create(gate, &map, &error) == NSGATE_OK, "%s", error.message);
+  NEED(nsgate_map_register(map, NSGATE_STR("s"), NSGATE_STR("l"), NULL, NULL, &sandbox, &error) == NSGATE_OK, "%s", error.message);
+  if (attached) OK(nsgate_sandbox_attach(sandbox, chroot, &error), &error, "a chroot is attached");
+  NEED(pthread_create(&thread, NULL, run_slowly, &run) == 0, "pthread_create");
+  OK(nsgate_chroot_start(chroot, start_together, note, &started, &error), &error, "%s: two functions", how);
+  CHECK(wait_for(&run.ending.began, 1) && wait_for(&started.began, 1), "%s: run in it", how);
+  OK(nsgate_chroot_free(chroot, &error), &error, "%s: it is freed", how);
+  EQUAL(remaining(gate), attached ? 0 : 1, "%s: which releases it, unless a sandbox has it", how);
+  OK(nsgate_sandbox_network_released(sandbox, NULL, NULL, &error), &error, "%s: the network is released", how);
+  EQUAL(remaining(gate), 1, "%s: which releases it otherwise", how);
+  add(&let_go, 1);
+  OK(nsgate_gate_close(gate, LONG_TIME, &report, &error), &error, "%s: the close", how);
+  CHECK(get(&run.ending.ran) == 1 && get(&started.ran) == 1, "%s: waits for both", how);
+  EQUAL(report.released, 1, "%s: and for the release", how);
+  NEED(pthread_join(thread, NULL) == 0, "pthread_join");
+  OK(run.status, NULL, "%s: the run ended well", how);
+  CHECK(wait_for(&started.done, 1) && started.status == NSGATE_OK, "%s: so did what was started", how);
+  OK(nsgate_gate_stats(gate, &stats, &error), &error, "%s: the stats", how);
+  EQUAL(stats.reserved_places, 0, "%s: no place is taken", how);
+  OK(nsgate_sandbox_free(sandbox, &error), &error, "%s: the sandbox is freed", how);
+  OK(nsgate_map_free(map, &error), &error, "%s: the map is freed", how);
+  OK(nsgate_gate_free(gate, &error), &error, "%s: the gate is freed", how);
 }
 
 struct calls {
@@ -247,4 +311,6 @@ void test_run(void) {
   wanderers(gate);
   close_gate(gate);
   one_thread();
+  freed(false);
+  freed(true);
 }

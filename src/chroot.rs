@@ -164,6 +164,15 @@ impl Chroot {
         self.0.releasable.release()
     }
 
+    /// Releases it if nobody did, and if no sandbox has it that will.
+    pub(crate) fn release_unless_attached(&self) {
+        let open = self.0.releasable.begin();
+        if !open.is_ok_and(|open| open.reservation.has_hook()) {
+            // CLOSED: somebody did.
+            let _ = self.release();
+        }
+    }
+
     /// The ticket of its release, whoever asked for that: a sandbox, perhaps. None while it is open.
     pub fn ticket(&self) -> Option<Ticket> {
         // Read first: cancelling changes the ticket before it opens the chroot again.

@@ -16,6 +16,7 @@ use crate::kernel::process::ProcRoot;
 use crate::kernel::{empty_namespace, namespace};
 use crate::namespace_thread::NamespaceThreads;
 use crate::release::{ReleaseQueue, Report, Stats};
+use crate::stays;
 use supervisor::Supervisor;
 
 /// Kernel features, clean threads and the release queue: what namespaces, chroots and sandbox maps
@@ -115,6 +116,8 @@ impl Gate {
     /// wait for: WOULD_DEADLOCK.
     pub fn close(&self, deadline: Instant) -> Result<Report> {
         self.must_be_outside()?;
+        // What was entered and never restored keeps namespaces from being gone.
+        stays::sweep();
         let report = self.0.releases.close(deadline)?;
         self.0.threads.close();
         Ok(report)

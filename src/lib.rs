@@ -6,6 +6,7 @@
 mod capi;
 mod chroot;
 mod error;
+mod foreign;
 mod gate;
 mod kernel;
 mod namespace;
@@ -16,6 +17,7 @@ mod release;
 mod rundown;
 mod sandbox;
 mod spin;
+mod stays;
 mod subscriber;
 mod sync;
 mod trace;

@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Arc, Weak, mpsc};
 
+pub(crate) use enter::restore;
 pub use enter::{Entered, RestoreError};
 
 use crate::error::{Error, Result, Status};

@@ -52,7 +52,9 @@ pub struct nsgate_chroot_options {
 }
 
 // SAFETY: integers only, the size first.
-unsafe impl Extensible for nsgate_chroot_options {}
+unsafe impl Extensible for nsgate_chroot_options {
+    const FIRST: usize = 8;
+}
 
 fn options(from: &nsgate_chroot_options) -> Result<ChrootOptions> {
     flags::known(from.flags, 255)?;
@@ -290,7 +292,11 @@ pub unsafe extern "C" fn nsgate_chroot_free(
     chroot: nsgate_chroot,
     error: *mut nsgate_error,
 ) -> nsgate_status {
-    entry!(error, { chroot.close().map(drop) })
+    entry!(error, {
+        // At once, and not by the last call that uses the chroot: the gate must know of it.
+        chroot.close()?.release_unless_attached();
+        Ok(())
+    })
 }
 
 #[cfg(test)]

@@ -56,7 +56,9 @@ pub struct nsgate_gate_options {
 pub type nsgate_thread_start_function = Option<extern "C" fn()>;
 
 // SAFETY: integers and a function pointer as an Option, the size first.
-unsafe impl Extensible for nsgate_gate_options {}
+unsafe impl Extensible for nsgate_gate_options {
+    const FIRST: usize = 96;
+}
 
 /// What the running kernel offers, found by trying. 1 is yes.
 #[repr(C)]
@@ -81,7 +83,9 @@ pub struct nsgate_features {
 }
 
 // SAFETY: integers only, the size first.
-unsafe impl Extensible for nsgate_features {}
+unsafe impl Extensible for nsgate_features {
+    const FIRST: usize = 28;
+}
 
 /// What the gate has released since it was opened, and what is left.
 #[repr(C)]
@@ -104,7 +108,9 @@ pub struct nsgate_report {
 }
 
 // SAFETY: integers only, the size first.
-unsafe impl Extensible for nsgate_report {}
+unsafe impl Extensible for nsgate_report {
+    const FIRST: usize = 48;
+}
 
 impl From<&Report> for nsgate_report {
     fn from(report: &Report) -> nsgate_report {
@@ -162,8 +168,8 @@ fn options(from: &nsgate_gate_options) -> Result<GateOptions> {
 /// The calling thread must stand where the process does: in its mount namespace and root.
 /// CAP_SYS_ADMIN is needed in the user namespace that owns the mount namespace.
 ///
-/// Ownership: options is borrowed and may be NULL for the defaults; the gate is ended by
-/// nsgate_gate_close.
+/// Ownership: options is borrowed and may be NULL for the defaults. The handle is ended by
+/// nsgate_gate_free, best after nsgate_gate_close.
 /// Errors: NSGATE_INVALID_STATE when the thread stands elsewhere; NSGATE_UNSUPPORTED when the kernel
 /// lacks what there is no safe way without (openat2, Linux 5.6); NSGATE_OS.
 #[unsafe(no_mangle)]

@@ -10,6 +10,7 @@ use crate::kernel::namespace;
 use crate::kernel::process::{self, FileIds};
 use crate::kernel::signals;
 use crate::panic::caught;
+use crate::stays;
 use crate::sync::lock;
 use crate::trace;
 
@@ -68,6 +69,11 @@ pub(super) fn serve(pool: &Arc<Pool>) {
         let _ = caught(|| done.tell(outcome));
         // Here a caller does not wait for it.
         clean();
+        // Nor is what the host's code left anything to the next.
+        if !is_telling && come_home(pool, ids).is_some() {
+            replace(pool);
+            return;
+        }
     }
 }
 
@@ -77,6 +83,7 @@ fn introduce(pool: &Pool) -> Result<()> {
         return Ok(());
     };
     let started = caught(|| start.call()).map_err(|error| error.with_context("thread_start"));
+    stays::give_up();
     signals::block_again();
     started
 }
@@ -84,6 +91,7 @@ fn introduce(pool: &Pool) -> Result<()> {
 /// Brings the thread home. The error is why it must end instead: no job may run where another was left,
 /// nor with the rights over files that another took on.
 fn come_home(pool: &Pool, before: FileIds) -> Option<Error> {
+    stays::give_up();
     if let Err(error) = namespace::set(pool.home.as_fd()) {
         let what = "the thread could not come home and ends";
         return Some(error.with_status(Status::Tainted).with_context(what));
