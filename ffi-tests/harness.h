@@ -96,6 +96,7 @@ void test_queue(void);
 void test_jobs(void);
 void test_namespaces(void);
 void test_entered(void);
+void test_thread_ends(void);
 void test_chroots(void);
 void test_run(void);
 void test_files(void);
@@ -106,5 +107,6 @@ void test_attachments(void);
 void test_subscribers(void);
 void test_reentry(void);
 void test_races(void);
+void test_cancellation(void);
 
 #endif

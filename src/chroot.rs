@@ -38,6 +38,7 @@ use crate::error::{Error, Result, Status};
 use crate::gate::Gate;
 use crate::kernel::namespace::NamespaceId;
 use crate::kernel::namespace::identify;
+use crate::namespace_thread::RunId;
 use crate::releasable::{Open, Releasable, Running};
 use crate::release::{BeforeRelease, Hook, Ticket};
 use crate::rundown::Rundown;
@@ -121,12 +122,13 @@ impl Chroot {
     }
 
     /// Like [`Chroot::run`], but returns at once, whatever the namespace threads are doing. `done` is
-    /// called exactly once if this returns OK, on a thread that is outside; it must not block.
+    /// called exactly once if this returns OK, on a thread that is outside; it must not block. Until the
+    /// job's turn comes it can be taken back ([`Gate::take_back`]): a release waits for it otherwise.
     pub fn start(
         &self,
         job: Box<dyn FnOnce() + Send>,
         done: Box<dyn FnOnce(Result<()>) + Send>,
-    ) -> Result<()> {
+    ) -> Result<RunId> {
         let open = Arc::new(Releasable::begin_owned(self.0.clone())?);
         let (inner, opened) = (self.0.clone(), open.clone());
         let enter = Box::new(move || go_inside(&inner.gate, &opened, &inner.making));
@@ -162,6 +164,15 @@ impl Chroot {
     /// CLOSED from here, as is a second release; the running ones end first.
     pub fn release(&self) -> Result<Ticket> {
         self.0.releasable.release()
+    }
+
+    /// Releases it if nobody did, and if no sandbox has it that will.
+    pub(crate) fn release_unless_attached(&self) {
+        let open = self.0.releasable.begin();
+        if !open.is_ok_and(|open| open.reservation.has_hook()) {
+            // CLOSED: somebody did.
+            let _ = self.release();
+        }
     }
 
     /// The ticket of its release, whoever asked for that: a sandbox, perhaps. None while it is open.

@@ -1,5 +1,6 @@
 //! The only place with raw system calls: thin, safe functions whose errors name the call.
 
+pub(crate) mod cancellation;
 pub(crate) mod close;
 pub(crate) mod descriptor;
 pub(crate) mod dissolve;

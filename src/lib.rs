@@ -6,6 +6,7 @@
 mod capi;
 mod chroot;
 mod error;
+mod foreign;
 mod gate;
 mod kernel;
 mod namespace;
@@ -16,6 +17,7 @@ mod release;
 mod rundown;
 mod sandbox;
 mod spin;
+mod stays;
 mod subscriber;
 mod sync;
 mod trace;
@@ -32,6 +34,7 @@ pub use gate::{Gate, GateOptions, ThreadStart};
 pub use kernel::features::Features;
 pub use kernel::namespace::NamespaceId;
 pub use namespace::{Entered, MountNamespace, RestoreError};
+pub use namespace_thread::RunId;
 pub use release::{
     Event, FailedRelease, Histogram, Job, Kind, Outcome, Proof, ReleaseQueue, ReleaseState, Report,
     ReportItem, RetryOptions, Stats, StuckRelease, Ticket, UnmountOptions,

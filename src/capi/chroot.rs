@@ -52,7 +52,9 @@ pub struct nsgate_chroot_options {
 }
 
 // SAFETY: integers only, the size first.
-unsafe impl Extensible for nsgate_chroot_options {}
+unsafe impl Extensible for nsgate_chroot_options {
+    const FIRST: usize = 8;
+}
 
 fn options(from: &nsgate_chroot_options) -> Result<ChrootOptions> {
     flags::known(from.flags, 255)?;
@@ -166,7 +168,11 @@ pub unsafe extern "C" fn nsgate_chroot_run(
 /// done is called exactly once, after the function, if the answer is NSGATE_OK, and never otherwise.
 /// Its status is what nsgate_chroot_run would have answered.
 ///
-/// Ownership: user_data, for both functions, is the caller's to keep until done is called.
+/// run, which may be NULL, gets a number for nsgate_gate_take_back: perhaps after done was called, so
+/// that it must not lie in what that frees.
+///
+/// Ownership: user_data, for both functions, is the caller's to keep until done is called, or the run
+/// is taken back.
 /// Errors: NSGATE_CLOSED; NSGATE_OS.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_chroot_start(
@@ -174,12 +180,15 @@ pub unsafe extern "C" fn nsgate_chroot_start(
     function: nsgate_run_function,
     done: nsgate_done_function,
     user_data: *mut c_void,
+    run: *mut u64,
     error: *mut nsgate_error,
 ) -> nsgate_status {
     entry!(error, {
+        let out = Out::optional(run);
         let job = job(required(function)?, user_data);
         let done = self::done(required(done)?, user_data);
-        chroot.get()?.start(Box::new(job), done)
+        out.write(chroot.get()?.start(Box::new(job), done)?.as_raw());
+        Ok(())
     })
 }
 
@@ -290,7 +299,11 @@ pub unsafe extern "C" fn nsgate_chroot_free(
     chroot: nsgate_chroot,
     error: *mut nsgate_error,
 ) -> nsgate_status {
-    entry!(error, { chroot.close().map(drop) })
+    entry!(error, {
+        // At once, and not by the last call that uses the chroot: the gate must know of it.
+        chroot.close()?.release_unless_attached();
+        Ok(())
+    })
 }
 
 #[cfg(test)]

@@ -252,7 +252,9 @@ pub struct nsgate_stats {
 }
 
 // SAFETY: integers only, the size first.
-unsafe impl Extensible for nsgate_stats {}
+unsafe impl Extensible for nsgate_stats {
+    const FIRST: usize = 496;
+}
 
 impl From<&Stats> for nsgate_stats {
     fn from(stats: &Stats) -> nsgate_stats {

@@ -3,6 +3,8 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use nix::errno::Errno;
+
 use crate::error::{Error, Result, Status};
 use crate::kernel::descriptor::fstatfs;
 use crate::kernel::syscall::{check, check_fd};
@@ -86,6 +88,13 @@ impl AsFd for ProcRoot {
 pub(crate) fn thread_id() -> i32 {
     // SAFETY: gettid has no arguments and can't fail.
     unsafe { libc::gettid() }
+}
+
+/// Whether the process has a thread with this id; one that was just joined it may still have.
+pub(crate) fn has_thread(id: i32) -> bool {
+    // SAFETY: no memory is involved, and no signal is sent.
+    let answer = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), id, 0) };
+    answer == 0 || Errno::last_raw() != libc::ESRCH
 }
 
 /// As whom the calling thread opens files. Its effective ids are these, unless it has asked for others

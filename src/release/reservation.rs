@@ -53,6 +53,11 @@ impl Reservation {
         is_free
     }
 
+    /// Whether there is a hook.
+    pub(crate) fn has_hook(&self) -> bool {
+        lock(&self.callbacks).hook.is_some()
+    }
+
     /// Takes the hook back. It may hold anything.
     pub(crate) fn take_hook(&self) -> Option<Hook> {
         lock(&self.callbacks).hook.take()

@@ -49,6 +49,19 @@ pub(crate) struct Remains {
     pub(crate) callbacks: Callbacks,
 }
 
+impl Remains {
+    /// What a thread that is lost could not drop.
+    pub(crate) fn of_lost_thread(callbacks: Callbacks) -> Remains {
+        Remains {
+            ticket: None,
+            kind: Kind::Job,
+            label: "left by a lost thread".into(),
+            resource: None,
+            callbacks,
+        }
+    }
+}
+
 pub(crate) struct State {
     pub(crate) options: GateOptions,
     pub(crate) slots: Slots,

@@ -25,6 +25,7 @@ mod fuse_volume;
 mod hang;
 mod host;
 mod left_behind;
+mod left_inside;
 mod map;
 mod map_attach;
 mod map_events;
