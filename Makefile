@@ -23,7 +23,7 @@ install: lib
 	@scripts/install
 
 demo: lib
-	@cd examples/go && ../../scripts/go build -o ../../build/orchestrator ./orchestrator
+	@cd examples/go && CGO_ENABLED=1 go build -o ../../build/orchestrator ./orchestrator
 	@tests/in-namespace build/orchestrator
 
 test: deps lib
@@ -49,4 +49,4 @@ deps-demo:
 
 clean:
 	cargo clean
-	rm -rf build go/internal/capi/libnsgate.a
+	rm -rf build go/internal/capi/libnsgate.a go/internal/capi/archive.h

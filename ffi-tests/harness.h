@@ -84,7 +84,8 @@ void on_a_thread(void (*function)(void *argument), void *argument);
 uint64_t current_namespace(void);
 /* Whether two paths lead to the same file. */
 bool same_file(const char *one, const char *other);
-/* Gives the calling thread's CAP_SYS_ADMIN up, for good. */
+/* Gives capabilities of the calling thread up, for good: these bits, or CAP_SYS_ADMIN. */
+bool drop_capabilities(uint32_t which);
 bool drop_sys_admin(void);
 
 /* The groups. */

@@ -38,6 +38,7 @@ use crate::error::{Error, Result, Status};
 use crate::gate::Gate;
 use crate::kernel::namespace::NamespaceId;
 use crate::kernel::namespace::identify;
+use crate::label::Label;
 use crate::namespace_thread::RunId;
 use crate::releasable::{Open, Releasable, Running};
 use crate::release::{BeforeRelease, Hook, Ticket};
@@ -116,7 +117,7 @@ impl Chroot {
             .gate
             .releases()
             .job_inside(open.ticket(), waits::taken_along(job));
-        trace::run(&self.0.volume.display(), |visit| {
+        trace::run(&Label(&self.0.volume), |visit| {
             self.0.gate.threads().run(enter, job, visit)
         })
     }
@@ -138,12 +139,7 @@ impl Chroot {
             done(outcome);
         };
         let threads = self.0.gate.threads();
-        threads.start(
-            &self.0.volume.display(),
-            enter,
-            Box::new(job),
-            Box::new(done),
-        )
+        threads.start(&Label(&self.0.volume), enter, Box::new(job), Box::new(done))
     }
 
     /// Which mount namespace jobs of this chroot run in; makes it if there is none yet, as a run
@@ -175,11 +171,10 @@ impl Chroot {
         }
     }
 
-    /// The ticket of its release, whoever asked for that: a sandbox, perhaps. None while it is open.
+    /// The ticket of its release, whoever asked for that: a sandbox, perhaps. None while it is open; one
+    /// that is said can be waited for.
     pub fn ticket(&self) -> Option<Ticket> {
-        // Read first: cancelling changes the ticket before it opens the chroot again.
-        let ticket = self.0.releasable.ticket();
-        self.is_closed().then_some(ticket)
+        self.0.releasable.asked_for()
     }
 
     /// Whether it was released.
@@ -190,13 +185,13 @@ impl Chroot {
     /// Takes a release back that no worker has begun: the chroot is open again, and attached to no
     /// sandbox. INVALID_STATE once it has begun, or where nothing was released.
     pub fn cancel_release(&self) -> Result<()> {
-        if !self.is_closed() {
+        let Some(ticket) = self.ticket() else {
             return Err(Error::new(
                 Status::InvalidState,
                 "the chroot was not released",
             ));
-        }
-        self.0.gate.releases().cancel(self.0.releasable.ticket())
+        };
+        self.0.gate.releases().cancel(ticket)
     }
 
     /// Has `step` run before the chroot is taken down, on a worker that may block. Its failure is

@@ -9,6 +9,7 @@ mod error;
 mod foreign;
 mod gate;
 mod kernel;
+mod label;
 mod namespace;
 mod namespace_thread;
 mod panic;

@@ -84,6 +84,10 @@ impl Open for OpenNamespace {
         self.reservation.ticket()
     }
 
+    fn announce(&self) {
+        self.reservation.announce();
+    }
+
     fn submit(self) {
         self.reservation.submit(Lane::Native, self.resource);
     }

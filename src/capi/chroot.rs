@@ -30,10 +30,12 @@ pub const NSGATE_CHROOT_ALLOW_SUID: u32 = 2;
 pub const NSGATE_CHROOT_ALLOW_DEVICES: u32 = 4;
 /// Refuse to execute programs.
 pub const NSGATE_CHROOT_NOEXEC: u32 = 8;
-/// Follow no symbolic link.
+/// Follow no symbolic link. EINVAL on Linux 5.12 and 5.13.
 pub const NSGATE_CHROOT_NOSYMFOLLOW: u32 = 16;
 /// Let mounts that the host makes below the volume later on appear inside, once the chroot has its
-/// namespace (nsgate_chroot_identify makes it); none go back. The volume's mount must be shared.
+/// namespace (nsgate_chroot_identify makes it); none go back. The volume's mount must be shared. A
+/// later mount keeps the attributes that the host gives it: what the other flags refuse, devices and
+/// setuid as well, holds for the mounts that were there at the open only.
 pub const NSGATE_CHROOT_SLAVE: u32 = 32;
 /// Leave out what is mounted below the volume.
 pub const NSGATE_CHROOT_NOT_RECURSIVE: u32 = 64;

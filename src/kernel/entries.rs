@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::fs::SeekFrom;
 
-use super::syscall::{check, told};
+use super::syscall::{told, uninterrupted};
 use crate::error::Result;
 
 /// A record in the buffer, as far as its length.
@@ -130,20 +130,14 @@ pub(crate) fn seek(directory: BorrowedFd<'_>, position: u64) -> Result<()> {
 /// was removed has no entries.
 pub(crate) fn getdents64(directory: BorrowedFd<'_>, buffer: &mut Vec<u8>) -> Result<()> {
     buffer.clear();
-    // SAFETY: an open descriptor, and as much room as we say.
-    let filled = unsafe {
-        libc::syscall(
-            libc::SYS_getdents64,
-            directory.as_raw_fd(),
-            buffer.as_mut_ptr(),
-            buffer.capacity(),
-        )
+    let (place, room) = (buffer.as_mut_ptr(), buffer.capacity());
+    let fd = directory.as_raw_fd();
+    let fill = || {
+        // SAFETY: an open descriptor, and as much room as we say.
+        unsafe { libc::syscall(libc::SYS_getdents64, fd, place, room) }
     };
-    let call = || {
-        let directory = directory.as_raw_fd();
-        format!("getdents64({directory}, …, {})", buffer.capacity())
-    };
-    let filled = match check(filled, call) {
+    let call = || format!("getdents64({fd}, …, {room})");
+    let filled = match uninterrupted(fill, call) {
         Err(error) if error.os_error() == Some(libc::ENOENT) => 0,
         answer => answer?,
     };

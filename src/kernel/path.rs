@@ -186,6 +186,9 @@ fn openat2(
                 size_of::<libc::open_how>(),
             )
         };
+        if value == -1 && Errno::last_raw() == libc::EINTR {
+            continue;
+        }
         if value == -1 && attempt < ATTEMPTS && raced() {
             attempt += 1;
             if attempt % 16 == 0 {

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use crate::error::{Error, Result, Status};
 use crate::kernel::descriptor::fstatfs;
-use crate::kernel::syscall::{check, check_fd};
+use crate::kernel::syscall::{check, check_fd, uninterrupted_fd};
 
 /// An `O_PATH` descriptor of the real /proc, opened once.
 ///
@@ -40,12 +40,14 @@ impl ProcRoot {
     /// Opens what lies at `path` below /proc, "thread-self/ns/mnt" for example. Follows the magic
     /// link at its end unless `O_NOFOLLOW` is among the flags.
     pub(crate) fn open_at(&self, path: &CStr, flags: i32) -> Result<OwnedFd> {
-        check_fd(
+        let open = || {
             // SAFETY: an open descriptor and a NUL-terminated path.
             unsafe { libc::openat(self.0.as_raw_fd(), path.as_ptr(), flags | libc::O_CLOEXEC) }
-                .into(),
-            || format!("openat(/proc, {path:?}, {flags:#o}|O_CLOEXEC)"),
-        )
+                .into()
+        };
+        uninterrupted_fd(open, || {
+            format!("openat(/proc, {path:?}, {flags:#o}|O_CLOEXEC)")
+        })
     }
 }
 

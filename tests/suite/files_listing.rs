@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nsgate::{FileKind, OpenOptions, Status};
 
+use crate::differential::user::{AsUser, user};
 use crate::files::{Files, errno};
 use crate::fuse_tree::FuseTree;
 
@@ -93,6 +94,29 @@ fn entries_that_vanish_are_left_out() {
     assert!(first.stat.is_some());
     assert!(listing.next().is_none());
     assert!(of_gone.next().is_none(), "a removed directory is empty");
+}
+
+#[test]
+fn entries_that_may_not_be_looked_at_are_listed_without_a_stat() {
+    let files = Files::new();
+    let names = ["a", "b", "c"];
+    for name in names {
+        files.volume.file(&format!("dir/{name}"), "");
+    }
+    // It may be read but not searched.
+    let directory = files.volume.path().join("dir");
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o444)).unwrap();
+    let _user = AsUser::new(user());
+    let mut listing = files.chroot.read_dir_with_stat("dir").unwrap();
+    let mut found: Vec<_> = listing.by_ref().map(Result::unwrap).collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    for (entry, name) in found.iter().zip(names) {
+        assert_eq!(entry.name, name);
+        assert_eq!((entry.kind, entry.stat.is_none()), (FileKind::File, true));
+    }
+    assert_eq!(found.len(), names.len());
+    assert!(listing.next().is_none());
+    assert!(listing.next().is_none());
 }
 
 #[test]

@@ -436,11 +436,11 @@ nsgate_status nsgate_gate_features(nsgate_gate gate,
 #define NSGATE_OUTCOME_ABANDONED 4
 /** The outcome is not NSGATE_OUTCOME_RELEASED. */
 #define NSGATE_PROOF_NONE 0
-/** The kernel says that it is gone. */
+/** The kernel says that it is gone, as are the mounts below it. */
 #define NSGATE_PROOF_VERIFIED 1
 /** It was let go, but something keeps it: a file that is still open, for example. */
 #define NSGATE_PROOF_HELD 2
-/** The kernel cannot tell. */
+/** The kernel cannot tell; or a chroot has, or may have, mounts below its root: see docs/releases.md. */
 #define NSGATE_PROOF_UNVERIFIED 3
 /** Waits for its first attempt. */
 #define NSGATE_ITEM_QUEUED 1
@@ -473,7 +473,10 @@ typedef struct nsgate_event {
   int32_t os_error;
   /** NSGATE_PROOF_... */
   uint32_t proof;
-  /** For NSGATE_PROOF_HELD: how many descriptors of this process hold it; 0 when something else does. */
+  /**
+   * For NSGATE_PROOF_HELD: how many descriptors of this process hold it, of the 4,096 with the lowest
+   * numbers; 0 when something else does.
+   */
   uint32_t held_descriptors;
   /** 1 when the step before the release failed; the release went on all the same. */
   uint32_t before_release_failed;
@@ -564,7 +567,10 @@ typedef struct nsgate_stats {
   uint64_t workers;
   /** Of these, how many replace a stuck one. */
   uint64_t replacement_workers;
-  /** Age of the oldest release that waits for its first attempt. */
+  /**
+   * Age of the oldest release that waits for its first attempt, or for the end of the last use of
+   * what it releases.
+   */
   uint64_t oldest_queued_ns;
   /** Age of the attempt that has been running longest. */
   uint64_t longest_running_ns;
@@ -1031,11 +1037,13 @@ nsgate_status nsgate_entered_restore(nsgate_entered entered,
 #define NSGATE_CHROOT_ALLOW_DEVICES 4
 /** Refuse to execute programs. */
 #define NSGATE_CHROOT_NOEXEC 8
-/** Follow no symbolic link. */
+/** Follow no symbolic link. EINVAL on Linux 5.12 and 5.13. */
 #define NSGATE_CHROOT_NOSYMFOLLOW 16
 /**
  * Let mounts that the host makes below the volume later on appear inside, once the chroot has its
- * namespace (nsgate_chroot_identify makes it); none go back. The volume's mount must be shared.
+ * namespace (nsgate_chroot_identify makes it); none go back. The volume's mount must be shared. A
+ * later mount keeps the attributes that the host gives it: what the other flags refuse, devices and
+ * setuid as well, holds for the mounts that were there at the open only.
  */
 #define NSGATE_CHROOT_SLAVE 32
 /** Leave out what is mounted below the volume. */
@@ -1237,8 +1245,13 @@ nsgate_status nsgate_chroot_mkdir_all(nsgate_chroot chroot,
                                       uint32_t mode,
                                       nsgate_error *error);
 
-/** Removes a file or an empty directory, as remove(3). */
-nsgate_status nsgate_chroot_remove(nsgate_chroot chroot, nsgate_string path, nsgate_error *error);
+/**
+ * Removes a file or an empty directory, as remove(3). What a mount lies on, be it the chroot's or the
+ * host's, is EBUSY.
+ */
+nsgate_status nsgate_chroot_remove(nsgate_chroot chroot,
+                                   nsgate_string path,
+                                   nsgate_error *error);
 
 /**
  * Removes a file, or a directory with all that is in it. Nothing there is no failure. It follows no
@@ -1252,7 +1265,8 @@ nsgate_status nsgate_chroot_remove_all(nsgate_chroot chroot,
                                        nsgate_error *error);
 
 /**
- * Gives a file another name, as renameat2(2).
+ * Gives a file another name, as renameat2(2). What a mount lies on, be it the chroot's or the host's,
+ * is EBUSY, under either name.
  *
  * flags: NSGATE_RENAME_NOREPLACE, NSGATE_RENAME_EXCHANGE or 0.
  */
@@ -1474,7 +1488,10 @@ typedef struct nsgate_directory_entry {
   uint32_t has_stat;
   /** The number of the file. Of a mount point: that of the directory beneath the mount. */
   uint64_t inode;
-  /** As lstat(2) gives it, or zeros. */
+  /**
+   * As lstat(2) gives it, or zeros: where it wasn't asked for or can't be told, in a directory
+   * that may be read but not searched, for example.
+   */
   nsgate_stat stat;
 } nsgate_directory_entry;
 
@@ -1493,7 +1510,8 @@ nsgate_status nsgate_chroot_open_directory(nsgate_chroot chroot,
 /**
  * Reads the next entries, "." and ".." left out.
  *
- * flags: NSGATE_DIRECTORY_WITH_STAT or 0. An entry that is gone before its stat is left out.
+ * flags: NSGATE_DIRECTORY_WITH_STAT or 0. An entry that is gone before its stat is left out; one that
+ * can't be looked at has none.
  *
  * Ownership: buffer is aligned to 8 bytes and takes whole nsgate_directory_entry records; used is how
  * many bytes they take, 0 at the end.
