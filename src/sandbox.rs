@@ -225,8 +225,8 @@ impl<T: Send + Sync + 'static> SandboxMap<T> {
         life.network_released_with(context)
     }
 
-    /// Waits until no life is in the map and no event of one is being told any more. Releases of what
-    /// was attached may still go on: the gate drains them.
+    /// Waits until no life is in the map, no event of one is being told any more, and all that was
+    /// attached is handed over. The releases may still go on: the gate drains them.
     ///
     /// TIMED_OUT: lives are left. WOULD_DEADLOCK: called from inside a subscriber.
     pub fn wait_idle(&self, deadline: Option<Instant>) -> Result<()> {
@@ -325,7 +325,9 @@ impl<T: Send + Sync + 'static> Shared<T> {
             };
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let message = format!("{busy} lives are in the map, or an event of theirs is told");
+                let message = format!(
+                    "{busy} lives are in the map, or not all of theirs is told and handed over"
+                );
                 return Err(Error::new(Status::TimedOut, message));
             }
             idle = self
@@ -334,6 +336,12 @@ impl<T: Send + Sync + 'static> Shared<T> {
                 .unwrap_or_else(|poisoned| poisoned.into_inner())
                 .0;
         }
+    }
+
+    /// What was to be done for a life that is out of the map is done; called under no other lock.
+    fn finish(&self) {
+        self.write_index().finish();
+        self.announce_idle();
     }
 
     /// Wakes those who wait for an empty map; called under no other lock.
@@ -350,7 +358,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
         for sandbox in left.lives() {
             sandbox.hand_over_all();
         }
-        self.announce_idle();
+        self.finish();
     }
 }
 

@@ -97,7 +97,8 @@ pub unsafe extern "C" fn nsgate_chroot_mkdir_all(
     })
 }
 
-/// Removes a file or an empty directory, as remove(3).
+/// Removes a file or an empty directory, as remove(3). What a mount lies on, be it the chroot's or the
+/// host's, is EBUSY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_chroot_remove(
     chroot: nsgate_chroot,
@@ -111,7 +112,10 @@ pub unsafe extern "C" fn nsgate_chroot_remove(
 }
 
 /// Removes a file, or a directory with all that is in it. Nothing there is no failure. It follows no
-/// symbolic link.
+/// symbolic link and enters no mount.
+///
+/// Errors: NSGATE_CLOSED also when the chroot is released meanwhile; NSGATE_OS with EBUSY for what has a
+/// mount on it, with ENAMETOOLONG for what is more than 131,072 levels deep, and the rest goes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_chroot_remove_all(
     chroot: nsgate_chroot,
@@ -124,7 +128,8 @@ pub unsafe extern "C" fn nsgate_chroot_remove_all(
     })
 }
 
-/// Gives a file another name, as renameat2(2).
+/// Gives a file another name, as renameat2(2). What a mount lies on, be it the chroot's or the host's,
+/// is EBUSY, under either name.
 ///
 /// flags: NSGATE_RENAME_NOREPLACE, NSGATE_RENAME_EXCHANGE or 0.
 #[unsafe(no_mangle)]

@@ -63,7 +63,8 @@ impl Chroot {
         self.root(&tree).read_dir(path.as_ref(), false)
     }
 
-    /// The same with what lstat(2) says of each entry. One that vanishes meanwhile is left out.
+    /// The same with what lstat(2) says of each entry. One that vanishes meanwhile is left out; one
+    /// that can't be looked at comes without.
     pub fn read_dir_with_stat(&self, path: impl AsRef<Path>) -> Result<ReadDir> {
         let tree = self.tree()?;
         self.root(&tree).read_dir(path.as_ref(), true)
@@ -83,26 +84,30 @@ impl Chroot {
     }
 
     /// Removes a file, a symbolic link itself, or an empty directory: unlink(2), and where that says
-    /// EISDIR rmdir(2), as remove(3). The root is EBUSY.
+    /// EISDIR rmdir(2), as remove(3). The root is EBUSY, and so is what a mount lies on, be it the
+    /// chroot's or the host's.
     pub fn remove(&self, path: impl AsRef<Path>) -> Result<()> {
         let tree = self.tree()?;
-        self.root(&tree).remove(path.as_ref())
+        self.root(&tree)
+            .remove(path.as_ref(), tree.may_have_mounts())
     }
 
     /// Removes whatever is at the path, a directory with all that is in it. A symbolic link is removed,
-    /// not followed, also with slashes behind it. What is mounted in there loses its content; the mount
-    /// itself stays, and is EBUSY.
+    /// not followed, also with slashes behind it. A directory with a mount on it stays, with what is
+    /// mounted, and is EBUSY; so does a file where the calling thread's namespace has the mount, too.
     ///
     /// Nothing there, or what vanishes meanwhile, is no error. What can't be removed stays, the rest
     /// goes, and the first error is returned. The root is EBUSY, a path that ends in "." EINVAL, in
-    /// ".." ENOTEMPTY, and then nothing is removed. Needs memory for the names of directories only,
-    /// and a bounded number of descriptors.
+    /// ".." ENOTEMPTY, and then nothing is removed. What is more than 131,072 levels deep is
+    /// ENAMETOOLONG. CLOSED when the chroot is released meanwhile: it stops before the next directory.
     pub fn remove_all(&self, path: impl AsRef<Path>) -> Result<()> {
         let tree = self.tree()?;
-        self.root(&tree).remove_all(path.as_ref())
+        let go_on = || self.tree().map(drop);
+        self.root(&tree).remove_all(path.as_ref(), &go_on)
     }
 
-    /// Gives a file another name (rename(2), renameat2(2)).
+    /// Gives a file another name (rename(2), renameat2(2)). What a mount lies on, be it the chroot's or
+    /// the host's, is EBUSY, under either name.
     pub fn rename(
         &self,
         from: impl AsRef<Path>,
@@ -110,7 +115,8 @@ impl Chroot {
         options: RenameOptions,
     ) -> Result<()> {
         let tree = self.tree()?;
-        self.root(&tree).rename(from.as_ref(), to.as_ref(), options)
+        self.root(&tree)
+            .rename(from.as_ref(), to.as_ref(), options, tree.may_have_mounts())
     }
 
     /// Gives a file a further name (link(2)); a symbolic link itself, not what it leads to.

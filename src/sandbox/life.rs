@@ -152,12 +152,14 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         let mut index = self.0.shared.write_index();
         let mut inner = self.inner();
         index.check_open()?;
-        if inner.network_released || inner.left {
+        if inner.network_released {
             return Err(self.refused("its network is released"));
         }
         match inner.address {
             Some(present) if present == address => Ok(false),
             Some(present) => Err(self.refused(format_args!("it has the address {present}"))),
+            // Nobody would release it, and the life would stay in the map for good.
+            None if inner.state == State::Stopped => Err(self.refused("it has ended")),
             None => {
                 index.set_owner(address, self)?;
                 inner.address = Some(address);
@@ -284,15 +286,20 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
     fn leave(&self, index: &mut Index<T>, inner: &mut Inner) -> bool {
         inner.left = true;
         index.remove(self);
-        inner.attachments.close()
+        let attached = inner.attachments.close();
+        if attached {
+            index.begin();
+        }
+        attached
     }
 
     /// What is to be done under no lock once the life has left.
     fn left(&self, attached: bool) {
-        if attached {
-            self.hand_over();
+        if !attached {
+            return self.0.shared.announce_idle();
         }
-        self.0.shared.announce_idle();
+        self.hand_over();
+        self.0.shared.finish();
     }
 
     /// The map is being closed, and the life leaves it. `true`: an event of it is still being told.
