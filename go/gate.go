@@ -24,6 +24,7 @@ type gate struct {
 	forgotten atomic.Uint64
 	// operations limits the file operations that are under way.
 	operations *fileOperations
+	maps       openMaps
 	// ctx is the context of the host's jobs, cancelled when the gate has closed.
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -68,7 +69,8 @@ func (g *gate) start() error {
 // Close refuses new resources and waits until everything handed over for release is gone, or ctx is
 // done. What is left then is abandoned, and the report says how much; its tickets end as
 // [OutcomeAbandoned]. [Gate.OnRelease] tells that, too, but for the oldest of more than
-// [WithEventCapacity] keeps: all of them end at once. Contexts of host jobs are cancelled at the end.
+// [WithEventCapacity] keeps: all of them end at once. At the end the gate's maps are closed and the contexts
+// of host jobs cancelled.
 //
 // For what OnRelease calls it waits a second at most, whatever ctx says: events that are still to be
 // told then are not.
@@ -104,6 +106,7 @@ func (g *Gate) end() (Report, error) {
 	if capi.GateClose(g.id, 0, &report, &e) != capi.StatusOK {
 		return Report{}, newError(&e)
 	}
+	g.maps.close() // what is in them may hold them, and is held by what waits for their end
 	g.cancel()
 	g.events.stop()
 	capi.GateFree(g.id, &e)

@@ -25,9 +25,7 @@ type Map[T any] struct {
 }
 
 type mapHandle struct {
-	id     uint64
-	closed atomic.Bool
-	done   chan struct{} // closed by Close
+	*openMap
 
 	waiting atomic.Int32 // who waits for a change
 	mu      sync.Mutex
@@ -42,39 +40,28 @@ type life[T any] struct {
 	handle atomic.Uint64
 }
 
-// NewMap makes a map. It must be closed.
+// NewMap makes a map. It must be closed, and is when its gate has closed. One that was forgotten is closed
+// when the garbage collector finds it; a subscriber, or the value of a life in it, that holds the map or a
+// [Sandbox] of it keeps it from being forgotten.
 func NewMap[T any](g *Gate) (*Map[T], error) {
 	if g.closing.Load() {
 		return nil, ErrClosed
 	}
-	handle := &mapHandle{done: make(chan struct{})}
-	var e capi.Error
-	if capi.MapCreate(g.id, &handle.id, &e) != capi.StatusOK {
-		return nil, newError(&e)
+	opened, err := g.maps.create(g.id)
+	if err != nil {
+		return nil, err
 	}
-	runtime.AddCleanup(handle, freeMap, handle.id)
+	handle := &mapHandle{openMap: opened}
+	runtime.AddCleanup(handle, func(o *openMap) { _ = o.close() }, opened)
 	return &Map[T]{gate: g.gate, handle: handle}, nil
 }
 
-func freeMap(id uint64) {
-	var e capi.Error
-	capi.MapFree(id, &e)
-}
-
 // Close ends the map and its subscribers. Lives in it can't be changed any more; what is attached to
-// them is released. A second Close answers ErrClosed.
+// them is released. A second Close answers ErrClosed, and so does one after the gate's.
 func (m *Map[T]) Close() error {
-	if !m.handle.closed.CompareAndSwap(false, true) {
-		return ErrClosed
-	}
-	close(m.handle.done)
-	var e capi.Error
-	status := capi.MapFree(m.handle.id, &e)
+	err := m.handle.close()
 	runtime.KeepAlive(m) // otherwise its cleanup may come first
-	if status != capi.StatusOK {
-		return newError(&e)
-	}
-	return nil
+	return err
 }
 
 // Register adds a life of a sandbox. The ids are not empty and have at most 255 bytes.

@@ -9,6 +9,10 @@ import (
 )
 
 // Sandbox is one life of a sandbox in a [Map]. It stays readable after it has left the map.
+//
+// It is the garbage collector's: there is nothing to close, and the life doesn't end with it. The value of
+// the life may hold it. The map lets go of the value when the life has left it, its subscribers are told,
+// and what was attached is gone; from then on only your own references keep the two.
 type Sandbox[T any] struct {
 	*life[T]
 	m *Map[T]

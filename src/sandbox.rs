@@ -27,7 +27,7 @@ mod state;
 mod turn;
 
 pub use life::Sandbox;
-pub(crate) use life::WeakSandbox;
+pub(crate) use life::{Keepsake, WeakSandbox};
 pub use observer::Subscriber;
 pub use state::{Network, State};
 
@@ -111,6 +111,18 @@ impl<T: Send + Sync + 'static> SandboxMap<T> {
         lifecycle_id: &str,
         value: T,
     ) -> Result<Sandbox<T>, (Error, T)> {
+        self.register_with(sandbox_id, lifecycle_id, value, None)
+    }
+
+    /// As `register`; the keepsake is dropped when nobody is told of the life any more. If this fails it
+    /// is dropped at once.
+    pub(crate) fn register_with(
+        &self,
+        sandbox_id: &str,
+        lifecycle_id: &str,
+        value: T,
+        keepsake: Option<Keepsake>,
+    ) -> Result<Sandbox<T>, (Error, T)> {
         for (what, id) in [("sandbox", sandbox_id), ("lifecycle", lifecycle_id)] {
             if id.is_empty() || id.len() > 255 {
                 let message = format!("a {what} id has 1 to 255 bytes, not {}", id.len());
@@ -124,7 +136,8 @@ impl<T: Send + Sync + 'static> SandboxMap<T> {
         if let Err(error) = admitted {
             return Err((error, value));
         }
-        let sandbox = Sandbox::new(Arc::clone(&self.shared), sandbox_id, lifecycle_id, value);
+        let shared = Arc::clone(&self.shared);
+        let sandbox = Sandbox::new(shared, sandbox_id, lifecycle_id, value, keepsake);
         index.insert(&sandbox);
         Ok(sandbox)
     }
@@ -349,6 +362,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
         self.subscribers.close();
         for sandbox in left.lives() {
             sandbox.hand_over_all();
+            drop(sandbox.part_with_keepsake());
         }
         self.announce_idle();
     }

@@ -1,5 +1,6 @@
 //! One life of a sandbox: its states and their changes.
 
+use std::any::Any;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
@@ -48,6 +49,11 @@ pub(super) struct Life<T: Send + Sync + 'static> {
     value: T,
 }
 
+/// Something that is kept as long as somebody may be told of a life: while it is in the map or an event
+/// of it is being told, and by what is attached, until that has come to its end. Handles don't keep it.
+/// Dropped under no lock.
+pub(crate) type Keepsake = Arc<dyn Any + Send + Sync>;
+
 /// Locked after the map's index where both are needed.
 pub(super) struct Inner {
     state: State,
@@ -57,6 +63,14 @@ pub(super) struct Inner {
     pub(super) left: bool,
     pub(super) turn: Turn,
     pub(super) attachments: Attachments,
+    /// None once it has left and its events are told.
+    pub(super) keepsake: Option<Keepsake>,
+}
+
+/// What is to be done under no lock once a life has left.
+struct Left {
+    attached: bool,
+    keepsake: Option<Keepsake>,
 }
 
 /// A handle of a life that does not keep it.
@@ -79,6 +93,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         sandbox_id: &str,
         lifecycle_id: &str,
         value: T,
+        keepsake: Option<Keepsake>,
     ) -> Sandbox<T> {
         Sandbox(Arc::new(Life {
             shared,
@@ -92,6 +107,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
                 left: false,
                 turn: Turn::default(),
                 attachments: Attachments::default(),
+                keepsake,
             }),
             turn_passed: Condvar::new(),
             value,
@@ -225,8 +241,8 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
                 .may_leave()
                 .then(|| self.leave(&mut index, &mut inner))
         };
-        if let Some(attached) = left {
-            self.left(attached);
+        if let Some(left) = left {
+            self.left(left);
         }
         Ok(true)
     }
@@ -275,23 +291,26 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
                 .may_leave()
                 .then(|| self.leave(&mut index, &mut inner))
         };
-        if let Some(attached) = left {
-            self.left(attached);
+        if let Some(left) = left {
+            self.left(left);
         }
     }
 
-    /// Takes the life out of the map; whether there is something to hand over.
-    fn leave(&self, index: &mut Index<T>, inner: &mut Inner) -> bool {
+    /// Takes the life out of the map.
+    fn leave(&self, index: &mut Index<T>, inner: &mut Inner) -> Left {
         inner.left = true;
         index.remove(self);
-        inner.attachments.close()
+        Left {
+            attached: inner.attachments.close(),
+            keepsake: inner.keepsake.take(),
+        }
     }
 
-    /// What is to be done under no lock once the life has left.
-    fn left(&self, attached: bool) {
-        if attached {
+    fn left(&self, left: Left) {
+        if left.attached {
             self.hand_over();
         }
+        drop(left.keepsake);
         self.0.shared.announce_idle();
     }
 
@@ -300,6 +319,15 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         let mut inner = self.inner();
         inner.left = true;
         !inner.turn.is_over()
+    }
+
+    /// The keepsake of a life that the closing of its map has taken out, once its events are told.
+    pub(super) fn part_with_keepsake(&self) -> Option<Keepsake> {
+        let mut inner = self.inner();
+        if inner.left && inner.turn.is_over() {
+            return inner.keepsake.take();
+        }
+        None
     }
 
     /// Hands over what is attached, if nobody did, and takes nothing more.

@@ -85,8 +85,13 @@ func MapRetain(id uint64, lifecycleID string, out *uint64) any {
 	if key == 0 {
 		return nil
 	}
+	value := life(key)
+	if value == nil { // it has left the map since
+		C.nsgate_sandbox_free(handle, nil)
+		return nil
+	}
 	*out = uint64(handle.id)
-	return life(key) // which is there as long as the reference
+	return value
 }
 
 func life(key C.uint64_t) any {

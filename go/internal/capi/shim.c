@@ -170,7 +170,7 @@ nsgate_status nsgate_go_namespace_start(nsgate_namespace ns, uint64_t key, uint3
 /* ---- the sandbox map ---- */
 
 nsgate_status nsgate_go_register(nsgate_map map, nsgate_string sandbox_id, nsgate_string lifecycle_id, uint64_t life, nsgate_sandbox *out, nsgate_error *error) {
-  return nsgate_map_register(map, sandbox_id, lifecycle_id, from_key(life), life_ended, out, error);
+  return nsgate_map_register_weak(map, sandbox_id, lifecycle_id, from_key(life), life_ended, out, error);
 }
 
 static nsgate_status tell(void *user_data, void *life, void *call, uint32_t network_release) {

@@ -64,6 +64,7 @@ nsgate_status nsgate_go_before_release(nsgate_chroot chroot, uint64_t key, nsgat
 nsgate_status nsgate_go_chroot_start(nsgate_chroot chroot, uint64_t key, uint32_t *ran, nsgate_error *error);
 nsgate_status nsgate_go_namespace_start(nsgate_namespace ns, uint64_t key, uint32_t *ran, nsgate_error *error);
 
+/* The life's number is given back when nobody is told of it any more, whatever references there are. */
 nsgate_status nsgate_go_register(nsgate_map map, nsgate_string sandbox_id, nsgate_string lifecycle_id, uint64_t life, nsgate_sandbox *out, nsgate_error *error);
 nsgate_status nsgate_go_subscribe(nsgate_map map, nsgate_string name, uint64_t key, uint32_t with_release, uint64_t *subscription, nsgate_error *error);
 
