@@ -1,6 +1,10 @@
 package nsgate
 
-import "github.com/nsgate/nsgate/go/internal/capi"
+import (
+	"log/slog"
+
+	"github.com/nsgate/nsgate/go/internal/capi"
+)
 
 // Waits tells for how many tickets somebody waits.
 func (g *Gate) Waits() int {
@@ -32,3 +36,6 @@ func (m *Map[T]) RegisterHalfway(sandboxID, lifecycleID string, value T) (comple
 
 // UnderWay tells how many file operations are under way.
 func (g *Gate) UnderWay() int64 { return g.operations.taken.Load() }
+
+// Say logs as the gate does.
+func (g *Gate) Say(message string, args ...any) { g.log.say(slog.LevelWarn, message, args...) }

@@ -17,7 +17,7 @@ type Gate struct{ *gate }
 // gate is what the things made from a Gate keep.
 type gate struct {
 	id        uint64
-	log       *slog.Logger
+	log       *gateLog
 	debug     bool
 	events    *events
 	closing   atomic.Bool
@@ -30,16 +30,18 @@ type gate struct {
 	cancel context.CancelFunc
 }
 
-// Open opens a gate. It must be called on a thread in the process's own mount namespace, which is
+// Open opens a gate. Options that are nil change nothing. It must be called on a thread in the process's own mount namespace, which is
 // everywhere but inside a Do.
 //
 // ErrUnsupported: this is not Linux, the program was built without cgo, or the kernel is older than 5.10.
 func Open(options ...Option) (*Gate, error) {
 	settings := settings{log: slog.Default(), operations: operationLimits{patience: defaultFileOperationsPatience}}
 	for _, option := range options {
-		option(&settings)
+		if option != nil {
+			option(&settings)
+		}
 	}
-	g := &gate{log: settings.log, debug: settings.debug, operations: newFileOperations(settings.operations)}
+	g := &gate{log: newGateLog(settings.log), debug: settings.debug, operations: newFileOperations(settings.operations)}
 	var e capi.Error
 	if capi.GateOpen(&settings.gate, &g.id, &e) != capi.StatusOK {
 		return nil, newError(&e)

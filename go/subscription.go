@@ -3,6 +3,7 @@ package nsgate
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -159,7 +160,7 @@ func (s *subscriber[T]) Release(told any, event *capi.Event) {
 	l, c := told.(*life[T]), &change{}
 	s.contain(c, func() { s.release.OnRelease(context.Background(), l.value, newEvent(s.gate, event)) })
 	for _, p := range c.panics {
-		s.gate.log.Error("nsgate: panic in OnRelease", "subscriber", s.name, "panic", p.Value, "stack", string(p.Stack))
+		s.gate.log.say(slog.LevelError, "nsgate: panic in OnRelease", "subscriber", s.name, "panic", p.Value, "stack", string(p.Stack))
 	}
 }
 
