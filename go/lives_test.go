@@ -156,6 +156,10 @@ func TestAMapOfAClosedGateIsClosed(t *testing.T) {
 	failsWith(t, err, nsgate.ErrClosed)
 	_, err = s.MarkRunning(context.Background())
 	failsWith(t, err, nsgate.ErrClosed)
+	_, err = m.MarkRunning(context.Background(), "life")
+	failsWith(t, err, nsgate.ErrClosed)
+	_, err = m.AssignNetwork("life", one)
+	failsWith(t, err, nsgate.ErrClosed)
 	failsWith(t, m.WaitLifecycles(limited(t)), nsgate.ErrClosed)
 	failsWith(t, m.Close(), nsgate.ErrClosed)
 }

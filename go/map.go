@@ -82,34 +82,42 @@ func (m *Map[T]) Register(sandboxID, lifecycleID string, value T) (*Sandbox[T], 
 
 // AssignNetwork is [Sandbox.AssignNetwork] by the lifecycle id. ErrNotFound: there is no such life.
 func (m *Map[T]) AssignNetwork(lifecycleID string, address netip.Addr) (bool, error) {
-	s, ok := m.Sandbox(lifecycleID)
-	if !ok {
-		return false, ErrNotFound
+	a, err := newAddress(address)
+	if err != nil {
+		return false, err
 	}
-	return s.AssignNetwork(address)
+	var changed bool
+	var e capi.Error
+	status := capi.MapAssignNetwork(m.handle.id, lifecycleID, a, &changed, &e)
+	runtime.KeepAlive(m)
+	if status != capi.StatusOK {
+		return false, newError(&e)
+	}
+	return changed, nil
 }
 
 // MarkRunning is [Sandbox.MarkRunning] by the lifecycle id. ErrNotFound: there is no such life.
 func (m *Map[T]) MarkRunning(ctx context.Context, lifecycleID string) (bool, error) {
-	return m.change(ctx, lifecycleID, (*Sandbox[T]).MarkRunning)
+	return m.change(ctx, lifecycleID, capi.ChangeRunning)
 }
 
 // MarkStopping is [Sandbox.MarkStopping] by the lifecycle id. ErrNotFound: there is no such life.
 func (m *Map[T]) MarkStopping(ctx context.Context, lifecycleID string) (bool, error) {
-	return m.change(ctx, lifecycleID, (*Sandbox[T]).MarkStopping)
+	return m.change(ctx, lifecycleID, capi.ChangeStopping)
 }
 
 // MarkStopped is [Sandbox.MarkStopped] by the lifecycle id. ErrNotFound: there is no such life.
 func (m *Map[T]) MarkStopped(ctx context.Context, lifecycleID string) (bool, error) {
-	return m.change(ctx, lifecycleID, (*Sandbox[T]).MarkStopped)
+	return m.change(ctx, lifecycleID, capi.ChangeStopped)
 }
 
-func (m *Map[T]) change(ctx context.Context, lifecycleID string, change func(*Sandbox[T], context.Context) (bool, error)) (bool, error) {
-	s, ok := m.Sandbox(lifecycleID)
-	if !ok {
-		return false, ErrNotFound
-	}
-	return change(s, ctx)
+func (m *Map[T]) change(ctx context.Context, lifecycleID string, kind capi.Change) (bool, error) {
+	c, key := beginChange(ctx)
+	answer := answers.Get().(*capi.Answer)
+	status := capi.MapChange(kind, m.handle.id, lifecycleID, key, answer)
+	m.handle.notify()
+	runtime.KeepAlive(m)
+	return c.end(key, status, answer)
 }
 
 // NetworkReleased is [Sandbox.NetworkReleased] for the life that has the address. The lifecycle id keeps

@@ -11,6 +11,8 @@ package capi
 // #cgo nocallback nsgate_go_find_by_lifecycle
 // #cgo noescape nsgate_map_count
 // #cgo nocallback nsgate_map_count
+// #cgo noescape nsgate_go_map_assign_network
+// #cgo nocallback nsgate_go_map_assign_network
 // #cgo noescape nsgate_go_snapshot
 // #cgo nocallback nsgate_go_snapshot
 import "C"
@@ -132,6 +134,20 @@ func MapSnapshot(id uint64, which uint32, out *[]any, e *Error) int32 {
 		*out = values
 		return StatusOK
 	}
+}
+
+// MapChange is SandboxChange by the lifecycle id.
+func MapChange(change Change, id uint64, lifecycleID string, call uint64, out *Answer) int32 {
+	return out.Error.answer(C.nsgate_go_map_change(C.uint32_t(change), sandboxMap(id), str(lifecycleID), C.uint64_t(call),
+		(*C.uint32_t)(&out.Changed), (*C.uint64_t)(&out.Outermost), out.Error.c()))
+}
+
+// MapAssignNetwork is SandboxAssignNetwork by the lifecycle id.
+func MapAssignNetwork(id uint64, lifecycleID string, address Address, changed *bool, e *Error) int32 {
+	var c C.uint32_t
+	status := C.nsgate_go_map_assign_network(sandboxMap(id), str(lifecycleID), address.c(), &c, e.c())
+	*changed = c != 0
+	return e.answer(status)
 }
 
 // MapNetworkReleased is SandboxNetworkReleased by the address and the lifecycle id.

@@ -250,6 +250,25 @@ nsgate_status nsgate_go_change(uint32_t change, nsgate_sandbox sandbox, uint64_t
   return status;
 }
 
+nsgate_status nsgate_go_map_change(uint32_t change, nsgate_map map, nsgate_string lifecycle_id, uint64_t call, uint32_t *changed, uint64_t *outermost, nsgate_error *error) {
+  nsgate_sandbox sandbox;
+  *outermost = outermost_call;
+  nsgate_status status = nsgate_map_find_by_lifecycle(map, lifecycle_id, &sandbox, NULL, error);
+  if (status != NSGATE_OK) return status;
+  status = nsgate_go_change(change, sandbox, call, changed, outermost, error);
+  nsgate_sandbox_free(sandbox, NULL);
+  return status;
+}
+
+nsgate_status nsgate_go_map_assign_network(nsgate_map map, nsgate_string lifecycle_id, const nsgate_address *address, uint32_t *changed, nsgate_error *error) {
+  nsgate_sandbox sandbox;
+  nsgate_status status = nsgate_map_find_by_lifecycle(map, lifecycle_id, &sandbox, NULL, error);
+  if (status != NSGATE_OK) return status;
+  status = nsgate_sandbox_assign_network(sandbox, address, changed, error);
+  nsgate_sandbox_free(sandbox, NULL);
+  return status;
+}
+
 nsgate_status nsgate_go_map_network_released(nsgate_map map, const nsgate_address *address, nsgate_string lifecycle_id, uint64_t call, uint32_t *changed, uint64_t *outermost, nsgate_error *error) {
   *outermost = outermost_call;
   if (*outermost == 0) outermost_call = call;

@@ -83,6 +83,9 @@ enum { NSGATE_GO_RUNNING, NSGATE_GO_STOPPING, NSGATE_GO_STOPPED, NSGATE_GO_NETWO
 /* Changes a life. *outermost is the call in whose callback this thread is, 0 if in none: an event of a
  * change made inside a callback may be told by the frame above, after the change returned. */
 nsgate_status nsgate_go_change(uint32_t change, nsgate_sandbox sandbox, uint64_t call, uint32_t *changed, uint64_t *outermost, nsgate_error *error);
+/* The same by the lifecycle id. */
+nsgate_status nsgate_go_map_change(uint32_t change, nsgate_map map, nsgate_string lifecycle_id, uint64_t call, uint32_t *changed, uint64_t *outermost, nsgate_error *error);
+nsgate_status nsgate_go_map_assign_network(nsgate_map map, nsgate_string lifecycle_id, const nsgate_address *address, uint32_t *changed, nsgate_error *error);
 nsgate_status nsgate_go_map_network_released(nsgate_map map, const nsgate_address *address, nsgate_string lifecycle_id, uint64_t call, uint32_t *changed, uint64_t *outermost, nsgate_error *error);
 
 #endif
