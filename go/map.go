@@ -26,6 +26,7 @@ type Map[T any] struct {
 
 type mapHandle struct {
 	*openMap
+	addresses addressCache
 
 	waiting atomic.Int32 // who waits for a change
 	mu      sync.Mutex
@@ -60,6 +61,7 @@ func NewMap[T any](g *Gate) (*Map[T], error) {
 // them is released. A second Close answers ErrClosed, and so does one after the gate's.
 func (m *Map[T]) Close() error {
 	err := m.handle.close()
+	m.handle.addresses.forget()
 	runtime.KeepAlive(m) // otherwise its cleanup may come first
 	return err
 }
@@ -133,6 +135,7 @@ func (m *Map[T]) NetworkReleased(ctx context.Context, address netip.Addr, lifecy
 	c, key := beginChange(ctx)
 	answer := answers.Get().(*capi.Answer)
 	status := capi.MapNetworkReleased(m.handle.id, a, lifecycleID, key, answer)
+	m.handle.addresses.forget()
 	m.handle.notify()
 	runtime.KeepAlive(m)
 	return c.end(key, status, answer)

@@ -184,6 +184,9 @@ func (s *Sandbox[T]) change(ctx context.Context, kind capi.Change) (bool, error)
 	c, key := beginChange(ctx)
 	answer := answers.Get().(*capi.Answer)
 	status := capi.SandboxChange(kind, s.handle.Load(), key, answer)
+	if kind == capi.ChangeNetworkReleased {
+		s.m.handle.addresses.forget()
+	}
 	s.m.handle.notify()
 	runtime.KeepAlive(s)
 	return c.end(key, status, answer)

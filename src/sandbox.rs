@@ -31,7 +31,7 @@ pub(crate) use life::{Keepsake, WeakSandbox};
 pub use observer::Subscriber;
 pub use state::{Network, State};
 
-pub(crate) use index::By;
+pub(crate) use index::{By, address_changes};
 use index::Index;
 pub(crate) use observer::Observer;
 use observer::Plain;

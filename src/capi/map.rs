@@ -16,7 +16,7 @@ use super::life::{self, Until, Value};
 use super::status::{nsgate_error, nsgate_status};
 use super::string::{name, nsgate_string};
 use super::time::deadline;
-use crate::sandbox::By;
+use crate::sandbox::{By, address_changes};
 use crate::{Error, Result, Sandbox, SandboxMap, Status};
 
 /// For nsgate_map_snapshot: all lives.
@@ -206,6 +206,16 @@ pub unsafe extern "C" fn nsgate_map_find_by_address(
             user_data,
         )
     })
+}
+
+/// Points to a number that grows whenever an address gets an owner or loses it, in whatever map: what
+/// nsgate_map_find_by_address answered still holds as long as the number is what it was before that call.
+/// For callers that keep answers, because a call costs them more than the look-up.
+///
+/// Ownership: the number is the library's, and there for good. It is read atomically, with acquire order.
+#[unsafe(no_mangle)]
+pub extern "C" fn nsgate_address_changes() -> *const u64 {
+    address_changes().as_ptr()
 }
 
 /// Finds a life by its own id, in whatever state, as long as it is in the map.

@@ -6,6 +6,7 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::SharedSeed;
 use foldhash::fast::SeedableRandomState;
@@ -45,6 +46,22 @@ impl fmt::Display for Address {
     }
 }
 
+/// How often an address got an owner or lost it, in all maps together: what a look-up answered holds as
+/// long as this is what it was before. Counted before the change can be seen, under the map's lock.
+static ADDRESS_CHANGES: Alone = Alone(AtomicU64::new(1));
+
+/// In cache lines of its own: what is read all the time must not lie beside what is written.
+#[repr(align(128))]
+struct Alone(AtomicU64);
+
+pub(crate) fn address_changes() -> &'static AtomicU64 {
+    &ADDRESS_CHANGES.0
+}
+
+fn count_address_change() {
+    address_changes().fetch_add(1, Ordering::Release);
+}
+
 /// What a life is found by.
 #[derive(Clone, Copy)]
 pub(crate) enum By<'a> {
@@ -82,6 +99,9 @@ impl<T: Send + Sync + 'static> Index<T> {
 
     /// Takes everything out, and nothing in any more.
     pub(super) fn close(&mut self) -> Index<T> {
+        if !self.owners.is_empty() {
+            count_address_change();
+        }
         let closed = Index {
             closed: true,
             telling: self.telling + self.lives().filter(|life| life.part()).count(),
@@ -158,6 +178,7 @@ impl<T: Send + Sync + 'static> Index<T> {
             )),
             Entry::Vacant(entry) => {
                 entry.insert(sandbox.clone());
+                count_address_change();
                 Ok(())
             }
         }
@@ -165,6 +186,7 @@ impl<T: Send + Sync + 'static> Index<T> {
 
     pub(super) fn remove_owner(&mut self, address: IpAddr) {
         self.owners.remove(&address.into());
+        count_address_change();
     }
 
     pub(super) fn life(&self, lifecycle_id: &str) -> Option<&Sandbox<T>> {

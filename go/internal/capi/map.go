@@ -19,6 +19,7 @@ import "C"
 
 import (
 	"encoding/binary"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -72,6 +73,13 @@ func MapFindByAddress(id uint64, address [16]byte) any {
 	first, second := binary.NativeEndian.Uint64(address[:8]), binary.NativeEndian.Uint64(address[8:])
 	return life(C.nsgate_go_find_by_address(sandboxMap(id), C.uint64_t(first), C.uint64_t(second)))
 }
+
+// addressChanges is the library's, and never moves.
+var addressChanges = (*uint64)(unsafe.Pointer(C.nsgate_address_changes()))
+
+// AddressChanges counts the changes of who owns an address, in all maps. What MapFindByAddress answered
+// holds as long as this is what it was before.
+func AddressChanges() uint64 { return atomic.LoadUint64(addressChanges) }
 
 // MapFindByLifecycle returns the value of a life, nil if there is none.
 func MapFindByLifecycle(id uint64, lifecycleID string) any {

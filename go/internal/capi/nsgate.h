@@ -1577,6 +1577,15 @@ nsgate_status nsgate_map_find_by_address(nsgate_map map,
                                          nsgate_error *error);
 
 /**
+ * Points to a number that grows whenever an address gets an owner or loses it, in whatever map: what
+ * nsgate_map_find_by_address answered still holds as long as the number is what it was before that call.
+ * For callers that keep answers, because a call costs them more than the look-up.
+ *
+ * Ownership: the number is the library's, and there for good. It is read atomically, with acquire order.
+ */
+const uint64_t *nsgate_address_changes(void);
+
+/**
  * Finds a life by its own id, in whatever state, as long as it is in the map.
  *
  * Ownership, errors: as nsgate_map_find.

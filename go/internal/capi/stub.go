@@ -167,6 +167,7 @@ func MapRegister(id uint64, sandboxID, lifecycleID string, life any, out *uint64
 }
 func MapFind(id uint64, sandboxID string) any                         { return nil }
 func MapFindByAddress(id uint64, address [16]byte) any                { return nil }
+func AddressChanges() uint64                                          { return 0 }
 func MapFindByLifecycle(id uint64, lifecycleID string) any            { return nil }
 func MapRetain(id uint64, lifecycleID string, out *uint64) any        { return nil }
 func MapCount(id uint64, running, all *int, e *Error) int32           { return e.unsupported() }
