@@ -31,8 +31,8 @@ pub(crate) use life::{Keepsake, WeakSandbox};
 pub use observer::Subscriber;
 pub use state::{Network, State};
 
-pub(crate) use index::{By, address_changes};
 use index::Index;
+pub(crate) use index::{By, address_changes};
 pub(crate) use observer::Observer;
 use observer::Plain;
 
