@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	nsgate "github.com/nsgate/nsgate/go"
 
 	"nsgate.dev/benches/threadchroot"
@@ -69,6 +71,8 @@ func measureOpen(gate *nsgate.Gate, f *volumeFixture) error {
 			each(20, func(int) func() {
 				return func() { check(must(gate.OpenChroot(f.volume(), nil)).Close()) }
 			}, func() { check(gate.Fence(ctx)) }),
+			// The floor: no library can be faster than this from Go.
+			contender{"bare open_tree + setattr", bareOpens(f.volume()), show},
 			contender{"thread per chroot", func(s *samples) {
 				for range d.theirs {
 					started := time.Now()
@@ -95,4 +99,24 @@ func measureOpen(gate *nsgate.Gate, f *volumeFixture) error {
 		)
 	}
 	return nil
+}
+
+// bareOpens makes detached trees as an open does, by the two system calls that nobody can do without,
+// and closes them outside the clock.
+func bareOpens(volume string) func(*samples) {
+	var trees []int
+	return each(20, func(int) func() {
+		return func() {
+			tree := must(unix.OpenTree(unix.AT_FDCWD, volume, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE))
+			check(unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &unix.MountAttr{
+				Attr_set: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV, Propagation: unix.MS_PRIVATE,
+			}))
+			trees = append(trees, tree)
+		}
+	}, func() {
+		for _, tree := range trees {
+			check(unix.Close(tree))
+		}
+		trees = trees[:0]
+	})
 }

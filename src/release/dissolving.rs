@@ -29,6 +29,9 @@ impl State {
             let fresh = slot.resource.as_ref().filter(|_| slot.started.is_none());
             match fresh.and_then(|resource| resource.detached_tree()) {
                 Some(tree) => {
+                    if trees.is_empty() {
+                        trees.reserve(Dissolver::MOST);
+                    }
                     indices[trees.len()] = index;
                     trees.push(tree);
                 }

@@ -38,6 +38,7 @@ mod overload;
 mod queue_model;
 mod release;
 mod release_inside;
+mod released_together;
 mod soak;
 mod start;
 mod thread_start;

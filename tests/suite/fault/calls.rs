@@ -198,6 +198,7 @@ const FAILS: &[Entry] = &[
     (Call::plain(SYS_read), "read", &[EIO, EINTR]),
     (Call::plain(SYS_write), "write", &[EAGAIN]),
     (Call::plain(SYS_lseek), "lseek", &[ESPIPE]),
+    (Call::plain(SYS_mkdirat), "mkdirat", &[ENOSPC, ENOMEM]),
     (Call::plain(SYS_getdents64), "getdents64", &[EIO, ENOENT]),
     (Call::plain(SYS_getrandom), "getrandom", &[ENOSYS, EINTR]),
     // The making of threads.

@@ -8,7 +8,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 use nsgate::{
     Chroot, ChrootOptions, Error, Gate, GateOptions, MountNamespace, OpenOptions, Outcome, Result,
-    Ticket, UnmountOptions,
+    SandboxMap, Ticket, UnmountOptions,
 };
 
 use super::seccomp::aside;
@@ -49,6 +49,7 @@ pub(crate) fn play(volume: &Path, errno: Option<i32>, unmounts: bool) -> Ending 
         namespace(&gate, &mut ending),
         descriptor(&gate, volume, &mut ending),
     ];
+    tickets.extend(several(&gate, volume, &mut ending).into_iter().map(Some));
     for detach in [false, true] {
         if unmounts {
             tickets.push(unmount(&gate, volume, detach, &mut ending));
@@ -111,6 +112,27 @@ fn chroot(gate: &Gate, volume: &Path, ending: &mut Ending) -> Option<Ticket> {
     let step = ending.keep("before_release", chroot.before_release(|| Ok(())));
     assert!(step.is_some());
     Some(chroot.release().unwrap())
+}
+
+/// Chroots that are released at once, and so are dissolved together.
+fn several(gate: &Gate, volume: &Path, ending: &mut Ending) -> Vec<Ticket> {
+    // std's hashing wants random bytes and panics without them.
+    let map: SandboxMap<()> = aside(|| SandboxMap::new(gate));
+    let Ok(life) = map.register("sandbox", "life", ()) else {
+        panic!("an empty map has room");
+    };
+    let mut chroots = Vec::new();
+    for _ in 0..4 {
+        let opened = Chroot::open(gate, volume, &ChrootOptions::default());
+        let Some(chroot) = ending.keep("Chroot::open", opened) else {
+            continue;
+        };
+        life.attach(&chroot).unwrap();
+        chroots.push(chroot);
+    }
+    assert!(life.mark_stopped().unwrap());
+    let tickets = chroots.iter().map(|chroot| chroot.ticket().unwrap());
+    tickets.collect()
 }
 
 fn namespace(gate: &Gate, ending: &mut Ending) -> Option<Ticket> {
