@@ -2,7 +2,7 @@
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help lib demo test stress kernels lint bench deps deps-demo clean
+.PHONY: help lib install demo test stress kernels lint bench deps deps-demo clean
 
 help:
 	@echo "make demo    build everything and run the demo"
@@ -12,14 +12,18 @@ help:
 	@echo "make lint    rustfmt, clippy, gofmt, go vet, golangci-lint"
 	@echo "make bench   the measurements, side by side in one run"
 	@echo "make lib     build/libnsgate.a, build/libnsgate.so, build/nsgate.h, and the Go module's copy"
+	@echo "make install to PREFIX=/usr/local, with nsgate.pc; also LIBDIR= and DESTDIR="
 	@echo "make deps    install the Debian packages that are lacking, or name the command"
 	@echo "make clean   remove what was built"
 
 lib: deps-demo
 	@scripts/build-lib
 
+install: lib
+	@scripts/install
+
 demo: lib
-	@cd examples/go && ../../scripts/go build -o ../../build/orchestrator ./orchestrator
+	@cd examples/go && CGO_ENABLED=1 go build -o ../../build/orchestrator ./orchestrator
 	@tests/in-namespace build/orchestrator
 
 test: deps lib
@@ -45,4 +49,4 @@ deps-demo:
 
 clean:
 	cargo clean
-	rm -rf build go/internal/capi/libnsgate.a
+	rm -rf build go/internal/capi/libnsgate.a go/internal/capi/archive.h

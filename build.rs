@@ -36,6 +36,9 @@ fn main() {
     println!("cargo::rerun-if-changed=src/capi.rs");
     println!("cargo::rerun-if-changed=src/capi");
     println!("cargo::rerun-if-changed=include/nsgate.h");
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,{}", soname());
+    // Its threads outlive a dlclose.
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
     let root = Path::new(&root);
     let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
@@ -43,6 +46,15 @@ fn main() {
     let header = header(root);
     fs::write(Path::new(&out).join("nsgate.h"), &header).expect("OUT_DIR can be written");
     replace(&root.join("include/nsgate.h"), &header);
+}
+
+/// By the part of the version that changes when the ABI breaks: before 1.0 that may be each minor one.
+fn soname() -> String {
+    let part = |name: &str| env::var(name).expect("cargo sets the version");
+    match part("CARGO_PKG_VERSION_MAJOR").as_str() {
+        "0" => format!("libnsgate.so.0.{}", part("CARGO_PKG_VERSION_MINOR")),
+        major => format!("libnsgate.so.{major}"),
+    }
 }
 
 fn header(root: &Path) -> String {

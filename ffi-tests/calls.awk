@@ -2,7 +2,7 @@
 BEGIN {
   FS = "|"
   print "/* Made from include/nsgate.h by ffi-tests/calls.awk. */"
-  optional = " options report event ticket destroy user_data changed running lifecycles access modification call_context error "
+  optional = " options report event ticket run destroy user_data changed running lifecycles access modification call_context error "
   # Optional here, though not everywhere.
   optional_here = " nsgate_map_find.out nsgate_map_find_by_address.out nsgate_map_find_by_lifecycle.out nsgate_map_snapshot.buffer "
   handles = " nsgate_gate nsgate_job nsgate_namespace nsgate_entered nsgate_chroot nsgate_directory nsgate_map nsgate_sandbox "

@@ -55,6 +55,47 @@ check_symbols() {
     holds "the static library has the same" diff -u symbols.txt "$out/archived"
 }
 
+check_unload() {
+    holds "the program that loads and unloads is strict" cc "${strict[@]}" -I"${header%/*}" unload.c -o "$out/unload" -ldl
+    holds "the library may be closed (dlclose) while it is at work" timeout 120 "$out/unload" "$lib/libnsgate.so"
+}
+
+# What "make install" puts into a directory is all that a program needs, shared and static.
+check_install() {
+    local prefix=$scratch/install
+    holds "make install" make -C .. -o lib install PREFIX="$prefix"
+    holds "make install with DESTDIR and LIBDIR" make -C .. -o lib install PREFIX=/opt LIBDIR=/opt/lib64 DESTDIR="$scratch/package"
+    holds "that is the same elsewhere" diff <(tree "$scratch/package/opt") <(tree "$prefix" | sed 's,^lib,&64,')
+    holds "nsgate.pc says where it will be" test "$(by_pc package/opt/lib64 --variable=libdir)" = /opt/lib64
+    holds "and which version it is" test "$(by_pc package/opt/lib64 --modversion)" = \
+        "$(sed -n 's/^#define NSGATE_VERSION "\(.*\)"/\1/p' "$header")"
+    # shellcheck disable=SC2046 # words
+    holds "a program links by nsgate.pc" c++ -std=c++17 program.cc -o "$out/installed-shared" \
+        $(by_pc install/lib --cflags --libs)
+    holds "it needs the library by its soname" needs_soname "$out/installed-shared" "$prefix"
+    holds "and runs" env LD_LIBRARY_PATH="$prefix/lib" "$out/installed-shared"
+    # shellcheck disable=SC2046 # words
+    holds "a static program links by nsgate.pc" c++ -std=c++17 -static program.cc -o "$out/installed-static" \
+        $(by_pc install/lib --static --cflags --libs)
+    holds "and runs alone" "$out/installed-static"
+}
+
+# Every file and link, by its name and where that leads.
+tree() { (cd "$1" && find . ! -type d -printf '%P %l\n' | sort); }
+
+# by_pc DIRECTORY OPTION…: what pkg-config answers by that library directory's nsgate.pc.
+by_pc() {
+    local directory=$scratch/$1
+    shift
+    PKG_CONFIG_PATH=$directory/pkgconfig pkg-config "$@" nsgate
+}
+
+needs_soname() {
+    local soname
+    soname=$(readelf -d "$1" | sed -n 's/.*(NEEDED).*\[\(libnsgate.*\)\]/\1/p')
+    [[ $soname == libnsgate.so.[0-9]* ]] && [ -e "$2/lib/$soname" ]
+}
+
 # The examples are strict C99 and do what they say; both end with a status that tells.
 check_examples() {
     local name

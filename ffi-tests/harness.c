@@ -234,11 +234,12 @@ uint64_t current_namespace(void) {
   return stat("/proc/thread-self/ns/mnt", &now) == 0 ? now.st_ino : 0;
 }
 
-bool drop_sys_admin(void) {
+bool drop_capabilities(uint32_t which) {
   struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   struct __user_cap_data_struct sets[2];
   if (syscall(SYS_capget, &header, sets) != 0) return false;
-  sets[0].effective &= ~(1u << CAP_SYS_ADMIN);
-  sets[0].permitted &= ~(1u << CAP_SYS_ADMIN);
+  sets[0].effective &= ~which;
+  sets[0].permitted &= ~which;
   return syscall(SYS_capset, &header, sets) == 0;
 }
+bool drop_sys_admin(void) { return drop_capabilities(1u << CAP_SYS_ADMIN); }

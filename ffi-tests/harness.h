@@ -84,7 +84,8 @@ void on_a_thread(void (*function)(void *argument), void *argument);
 uint64_t current_namespace(void);
 /* Whether two paths lead to the same file. */
 bool same_file(const char *one, const char *other);
-/* Gives the calling thread's CAP_SYS_ADMIN up, for good. */
+/* Gives capabilities of the calling thread up, for good: these bits, or CAP_SYS_ADMIN. */
+bool drop_capabilities(uint32_t which);
 bool drop_sys_admin(void);
 
 /* The groups. */
@@ -96,6 +97,7 @@ void test_queue(void);
 void test_jobs(void);
 void test_namespaces(void);
 void test_entered(void);
+void test_thread_ends(void);
 void test_chroots(void);
 void test_run(void);
 void test_files(void);
@@ -106,5 +108,6 @@ void test_attachments(void);
 void test_subscribers(void);
 void test_reentry(void);
 void test_races(void);
+void test_cancellation(void);
 
 #endif

@@ -16,6 +16,7 @@ static const struct group groups[] = {
     {"jobs", test_jobs},
     {"namespaces", test_namespaces},
     {"entered", test_entered},
+    {"thread_ends", test_thread_ends},
     {"chroots", test_chroots},
     {"run", test_run},
     {"files", test_files},
@@ -26,6 +27,7 @@ static const struct group groups[] = {
     {"subscribers", test_subscribers},
     {"reentry", test_reentry},
     {"races", test_races},
+    {"cancellation", test_cancellation},
 };
 
 int main(int argc, char **argv) {

@@ -53,5 +53,6 @@ int main() {
   if (seen->lines != std::vector<std::string>{life}) return 6;
   if (nsgate_map_unsubscribe_wait(map, subscription, &error) != NSGATE_OK || !destroyed) return 7;
   if (nsgate_sandbox_free(sandbox, &error) != NSGATE_OK || nsgate_map_free(map, &error) != NSGATE_OK) return 8;
-  return nsgate_gate_close(gate, NSGATE_NO_DEADLINE, nullptr, &error);
+  if (nsgate_gate_close(gate, NSGATE_NO_DEADLINE, nullptr, &error) != NSGATE_OK) return 9;
+  return nsgate_gate_free(gate, &error);
 }

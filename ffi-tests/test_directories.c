@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -144,6 +145,34 @@ static void odd_ones(nsgate_gate gate, nsgate_chroot chroot) {
   OK(nsgate_directory_close(directory, &error), &error, "it is closed");
 }
 
+/* A directory that may be read but not searched: its entries are there, without their stat. */
+static void read_unsearchable(void *chroot) {
+  nsgate_error error;
+  _Alignas(8) char buffer[1024];
+  size_t used = 0;
+  NEED(drop_capabilities(1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH), "capset");
+  nsgate_directory directory = open_directory(*(nsgate_chroot *)chroot, "unsearchable");
+  OK(nsgate_directory_read(directory, buffer, sizeof buffer, NSGATE_DIRECTORY_WITH_STAT, &used, &error), &error, "it is read");
+  const nsgate_directory_entry *entry = (const void *)buffer;
+  bool one = used > 0 && entry->record_length == used;
+  CHECK(one, "it has one entry");
+  if (one) {
+    CHECK(strcmp(NSGATE_ENTRY_NAME(entry), "inside") == 0 && entry->kind == DT_DIR, "with its name and kind");
+    CHECK(entry->has_stat == 0 && entry->stat.inode == 0, "without a stat");
+  }
+  OK(nsgate_directory_read(directory, buffer, sizeof buffer, NSGATE_DIRECTORY_WITH_STAT, &used, &error), &error, "it ends");
+  EQUAL(used, 0, "with nothing");
+  OK(nsgate_directory_close(directory, &error), &error, "it is closed");
+}
+
+static void unsearchable(nsgate_chroot chroot) {
+  nsgate_error error;
+  OK(nsgate_chroot_mkdir_all(chroot, NSGATE_STR("unsearchable/inside"), 0755, &error), &error, "a directory in a directory");
+  OK(nsgate_chroot_chmod(chroot, NSGATE_STR("unsearchable"), 0444, &error), &error, "that may not be searched");
+  on_a_thread(read_unsearchable, &chroot);
+  OK(nsgate_chroot_remove_all(chroot, NSGATE_STR("unsearchable"), &error), &error, "it is removed");
+}
+
 void test_directories(void) {
   nsgate_error error;
   nsgate_gate gate = open_gate();
@@ -164,6 +193,7 @@ void test_directories(void) {
   buffers(chroot);
   shared(chroot);
   odd_ones(gate, chroot);
+  unsearchable(chroot);
   OK(nsgate_chroot_remove_all(chroot, NSGATE_STR("listed"), &error), &error, "all is removed");
   OK(nsgate_chroot_free(chroot, &error), &error, "the chroot is freed");
   close_gate(gate);

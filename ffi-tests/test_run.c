@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -81,7 +82,7 @@ static void started(nsgate_gate gate) {
   memset(endings, 0, sizeof endings);
   for (int i = 0; i < 2; i++) {
     endings[i].together = &together;
-    OK(nsgate_chroot_start(chroot, start_together, note, &endings[i], &error), &error, "function %d is started", i);
+    OK(nsgate_chroot_start(chroot, start_together, note, &endings[i], NULL, &error), &error, "function %d is started", i);
   }
   for (int i = 0; i < 2; i++) CHECK(wait_for(&endings[i].done, 1), "it is done: both ran at once in the same chroot");
   volatile int let_go = 0;
@@ -89,11 +90,11 @@ static void started(nsgate_gate gate) {
   memset(&slow, 0, sizeof slow);
   slow.let_go = &let_go;
   uint64_t ticket;
-  OK(nsgate_chroot_start(chroot, start_together, note, &slow, &error), &error, "a slow one is started");
+  OK(nsgate_chroot_start(chroot, start_together, note, &slow, NULL, &error), &error, "a slow one is started");
   OK(nsgate_chroot_release(chroot, &ticket, &error), &error, "the chroot is released meanwhile");
   struct ending never;
   memset(&never, 0, sizeof never);
-  STATUS(nsgate_chroot_start(chroot, start_together, note, &never, &error), NSGATE_CLOSED, &error, "no other is started");
+  STATUS(nsgate_chroot_start(chroot, start_together, note, &never, NULL, &error), NSGATE_CLOSED, &error, "no other is started");
   STATUS(nsgate_gate_wait(gate, ticket, 0, NULL, &error), NSGATE_TIMED_OUT, &error, "the release waits for it");
   add(&let_go, 1);
   OK(nsgate_gate_wait(gate, ticket, LONG_TIME, NULL, &error), &error, "and ends after it");
@@ -105,6 +106,69 @@ static void started(nsgate_gate gate) {
   }
   EQUAL(get(&never.ran) + get(&never.done), 0, "what was not started is never done");
   OK(nsgate_chroot_free(chroot, &error), &error, "the chroot is freed");
+}
+
+struct waiting_run {
+  nsgate_chroot chroot;
+  struct ending ending;
+  nsgate_status status;
+};
+
+static void *run_slowly(void *argument) {
+  struct waiting_run *run = argument;
+  run->status = nsgate_chroot_run(run->chroot, start_together, &run->ending, NULL);
+  add(&run->ending.done, 1);
+  return NULL;
+}
+
+static uint64_t remaining(nsgate_gate gate) {
+  nsgate_error error;
+  nsgate_report report = {.size = sizeof report, .remaining = 42};
+  OK(nsgate_gate_drain(gate, 0, &report, &error), &error, "the gate is asked what is left");
+  return report.remaining;
+}
+
+/* A chroot is released by its free, and not by the last call that uses it: the gate knows of it, and its
+ * close waits. */
+static void freed(bool attached) {
+  const char *how = attached ? "attached" : "by itself";
+  nsgate_error error;
+  nsgate_gate gate = open_gate();
+  nsgate_chroot chroot = open_chroot(gate);
+  nsgate_map map;
+  nsgate_sandbox sandbox;
+  nsgate_stats stats = {.size = sizeof stats};
+  nsgate_report report = {.size = sizeof report};
+  volatile int let_go = 0;
+  struct waiting_run run;
+  struct ending started;
+  pthread_t thread;
+  memset(&run, 0, sizeof run);
+  memset(&started, 0, sizeof started);
+  run.chroot = chroot;
+  run.ending.let_go = started.let_go = &let_go;
+  NEED(nsgate_map_create(gate, &map, &error) == NSGATE_OK, "%s", error.message);
+  NEED(nsgate_map_register(map, NSGATE_STR("s"), NSGATE_STR("l"), NULL, NULL, &sandbox, &error) == NSGATE_OK, "%s", error.message);
+  if (attached) OK(nsgate_sandbox_attach(sandbox, chroot, &error), &error, "a chroot is attached");
+  NEED(pthread_create(&thread, NULL, run_slowly, &run) == 0, "pthread_create");
+  OK(nsgate_chroot_start(chroot, start_together, note, &started, &error), &error, "%s: two functions", how);
+  CHECK(wait_for(&run.ending.began, 1) && wait_for(&started.began, 1), "%s: run in it", how);
+  OK(nsgate_chroot_free(chroot, &error), &error, "%s: it is freed", how);
+  EQUAL(remaining(gate), attached ? 0 : 1, "%s: which releases it, unless a sandbox has it", how);
+  OK(nsgate_sandbox_network_released(sandbox, NULL, NULL, &error), &error, "%s: the network is released", how);
+  EQUAL(remaining(gate), 1, "%s: which releases it otherwise", how);
+  add(&let_go, 1);
+  OK(nsgate_gate_close(gate, LONG_TIME, &report, &error), &error, "%s: the close", how);
+  CHECK(get(&run.ending.ran) == 1 && get(&started.ran) == 1, "%s: waits for both", how);
+  EQUAL(report.released, 1, "%s: and for the release", how);
+  NEED(pthread_join(thread, NULL) == 0, "pthread_join");
+  OK(run.status, NULL, "%s: the run ended well", how);
+  CHECK(wait_for(&started.done, 1) && started.status == NSGATE_OK, "%s: so did what was started", how);
+  OK(nsgate_gate_stats(gate, &stats, &error), &error, "%s: the stats", how);
+  EQUAL(stats.reserved_places, 0, "%s: no place is taken", how);
+  OK(nsgate_sandbox_free(sandbox, &error), &error, "%s: the sandbox is freed", how);
+  OK(nsgate_map_free(map, &error), &error, "%s: the map is freed", how);
+  OK(nsgate_gate_free(gate, &error), &error, "%s: the gate is freed", how);
 }
 
 struct calls {
@@ -178,9 +242,23 @@ static void one_thread(void) {
   memset(&first, 0, sizeof first);
   memset(&second, 0, sizeof second);
   first.let_go = &let_go;
-  OK(nsgate_chroot_start(chroot, start_together, note, &first, &error), &error, "a function takes the thread");
+  OK(nsgate_chroot_start(chroot, start_together, note, &first, NULL, &error), &error, "a function takes the thread");
   CHECK(wait_for(&first.began, 1), "and holds it");
-  OK(nsgate_chroot_start(chroot, start_together, note, &second, &error), &error, "another waits for it");
+  OK(nsgate_chroot_start(chroot, start_together, note, &second, NULL, &error), &error, "another waits for it");
+
+  nsgate_chroot own = open_chroot(gate);
+  struct ending taken;
+  memset(&taken, 0, sizeof taken);
+  uint64_t run = 0, ticket = 0;
+  OK(nsgate_chroot_start(own, start_together, note, &taken, &run, &error), &error, "a third waits, too");
+  OK(nsgate_chroot_release(own, &ticket, &error), &error, "its chroot is released");
+  STATUS(nsgate_gate_wait(gate, ticket, 0, NULL, &error), NSGATE_TIMED_OUT, &error, "which waits for it");
+  STATUS(nsgate_gate_take_back(gate, run + 1, &error), NSGATE_INVALID_STATE, &error, "what never was is not taken back");
+  OK(nsgate_gate_take_back(gate, run, &error), &error, "it is taken back");
+  STATUS(nsgate_gate_take_back(gate, run, &error), NSGATE_INVALID_STATE, &error, "once");
+  OK(nsgate_gate_wait(gate, ticket, INT64_C(10000000000), NULL, &error), &error, "and its chroot goes, whatever the others do");
+  OK(nsgate_chroot_free(own, &error), &error, "its handle is freed");
+
   OK(nsgate_gate_close(gate, 0, NULL, &error), &error, "the gate closes");
   CHECK(wait_for(&second.done, 1), "the one that waits is told");
   STATUS(second.status, NSGATE_CLOSED, NULL, "that it is closed");
@@ -191,6 +269,7 @@ static void one_thread(void) {
   CHECK(wait_for(&first.done, 1), "and ends");
   STATUS(first.status, NSGATE_OK, NULL, "well");
   EQUAL(get(&first.done) + get(&second.done), 2, "each is done once");
+  EQUAL(get(&taken.ran) + get(&taken.done), 0, "but what was taken back");
   OK(nsgate_chroot_free(chroot, &error), &error, "the chroot is freed");
   OK(nsgate_gate_free(gate, &error), &error, "so is the gate");
   EQUAL(get(&starts), 1, "the thread was made known once");
@@ -210,7 +289,7 @@ static void tainted(nsgate_gate gate) {
   CHECK(is_volume(&sight.root), "inside, on another thread");
   struct ending ending;
   memset(&ending, 0, sizeof ending);
-  OK(nsgate_chroot_start(chroot, start_together, note, &ending, &error), &error, "so does one that is started");
+  OK(nsgate_chroot_start(chroot, start_together, note, &ending, NULL, &error), &error, "so does one that is started");
   CHECK(wait_for(&ending.done, 1), "it is done");
   OK(nsgate_chroot_free(chroot, &error), &error, "the chroot is freed");
 }
@@ -247,4 +326,6 @@ void test_run(void) {
   wanderers(gate);
   close_gate(gate);
   one_thread();
+  freed(false);
+  freed(true);
 }

@@ -38,13 +38,16 @@ type chroot struct {
 
 // ChrootOptions set what a chroot allows. The zero value is what a sandbox's volume wants: no device
 // files, no set-user-id programs, mounts below included, none of the host's later mounts.
+//
+// What they refuse the mounts refuse that were there at the open. A later one, by Slave, keeps the
+// attributes that the host gives it.
 type ChrootOptions struct {
 	ReadOnly     bool // writing answers EROFS
 	AllowSuid    bool // set-user-id and set-group-id bits work
 	AllowDevices bool // device files work
 	NoExec       bool // nothing can be executed
-	NoSymFollow  bool // symbolic links aren't followed, ELOOP
-	Slave        bool // mounts that the host makes later below the volume appear in the chroot
+	NoSymFollow  bool // symbolic links aren't followed, ELOOP; EINVAL on Linux 5.12 and 5.13
+	Slave        bool // mounts that the host makes later below the volume appear, as the host made them
 	NotRecursive bool // without the mounts below the volume
 	NoFollow     bool // the volume's path must not lead through a symbolic link, ELOOP
 }

@@ -23,7 +23,8 @@ func (c *Chroot) MkdirAll(name string, perm fs.FileMode) error {
 	})
 }
 
-// Remove removes a file or an empty directory.
+// Remove removes a file or an empty directory. What a mount lies on, be it the chroot's or the host's, is
+// EBUSY.
 func (c *Chroot) Remove(name string) error {
 	var e capi.Error
 	return c.operate("remove", name, &e, func() int32 {
@@ -97,7 +98,8 @@ func (c *Chroot) Truncate(name string, size int64) error {
 	})
 }
 
-// Rename renames a file or directory and replaces what newname was, as rename(2) does.
+// Rename renames a file or directory and replaces what newname was, as rename(2) does. What a mount lies
+// on, be it the chroot's or the host's, is EBUSY, under either name.
 func (c *Chroot) Rename(oldname, newname string) error {
 	return c.rename(oldname, newname, 0)
 }

@@ -1,6 +1,7 @@
 package nsgate
 
 import (
+	"errors"
 	"io/fs"
 	"iter"
 	"slices"
@@ -15,13 +16,18 @@ func (c *Chroot) ReadDir(name string) ([]fs.DirEntry, error) {
 }
 
 // ReadDirInfo is ReadDir with the FileInfo of each entry read along with it. An entry that vanishes
-// meanwhile is left out.
+// meanwhile is left out. Those that can't be looked at are, too, and the first such error comes with the
+// rest.
 func (c *Chroot) ReadDirInfo(name string) ([]fs.FileInfo, error) {
 	entries, err := c.readDir(name, capi.DirectoryWithStat)
 	infos := make([]fs.FileInfo, 0, len(entries))
 	for _, entry := range entries {
-		if info, err := entry.Info(); err == nil {
+		info, infoErr := entry.Info()
+		switch {
+		case infoErr == nil:
 			infos = append(infos, info)
+		case err == nil && !errors.Is(infoErr, fs.ErrNotExist):
+			err = infoErr
 		}
 	}
 	return infos, err

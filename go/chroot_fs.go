@@ -18,19 +18,20 @@ func (f *chrootFS) Open(name string) (fs.File, error) {
 	if err := validate("open", name); err != nil {
 		return nil, err
 	}
-	file, err := f.outer().Open(name)
-	if err != nil {
-		return nil, err
-	}
-	info, err := file.Stat()
-	if err != nil {
-		file.Close()
-		return nil, err
-	}
-	if info.IsDir() {
-		return &openDir{File: file, chroot: f.outer()}, nil
-	}
-	return file, nil
+	var opened fs.File
+	err := f.outer().withFile(name, os.O_RDONLY, 0, func(file *os.File) error {
+		info, err := file.Stat()
+		if err != nil {
+			file.Close()
+			return err
+		}
+		opened = file
+		if info.IsDir() {
+			opened = &openDir{file: file, chroot: f.outer()}
+		}
+		return nil
+	})
+	return opened, err
 }
 
 func (f *chrootFS) Stat(name string) (fs.FileInfo, error) {
@@ -73,30 +74,4 @@ func validate(op, name string) error {
 		return &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
 	}
 	return nil
-}
-
-// openDir is an open directory. Its entries are looked up in the chroot, where those of an os.File
-// would be looked up outside.
-type openDir struct {
-	*os.File
-	chroot *Chroot
-}
-
-func (d *openDir) ReadDir(n int) ([]fs.DirEntry, error) {
-	entries, err := d.File.ReadDir(n)
-	for i, entry := range entries {
-		entries[i] = &dirEntry{chroot: d.chroot, parent: d.Name(), name: entry.Name(), kind: entry.Type()}
-	}
-	return entries, err
-}
-
-func (d *openDir) Readdir(n int) ([]fs.FileInfo, error) {
-	entries, err := d.ReadDir(n)
-	infos := make([]fs.FileInfo, 0, len(entries))
-	for _, entry := range entries {
-		if info, err := entry.Info(); err == nil {
-			infos = append(infos, info)
-		}
-	}
-	return infos, err
 }

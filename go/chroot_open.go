@@ -6,14 +6,16 @@ import (
 	"os"
 	"runtime"
 	"syscall"
+	"time"
 
 	"github.com/nsgate/nsgate/go/internal/capi"
 )
 
 // Open opens a file for reading.
 //
-// The file is an os.File like any other; its Name is name as given. Of an open directory, use ReadDir of
-// the Chroot to list it: what os.File.ReadDir returns looks an entry's Info up by path, outside.
+// The file is an os.File like any other; its Name is name as given. A FIFO, and what else can't seek, has
+// deadlines, and a Read that waits for it holds no thread and ends with Close; its Fd stays non-blocking. Of
+// an open directory, use ReadDir of the Chroot to list it: os.File's own looks entries up by path, outside.
 func (c *Chroot) Open(name string) (*os.File, error) {
 	return c.OpenFile(name, os.O_RDONLY, 0)
 }
@@ -27,28 +29,48 @@ func (c *Chroot) Create(name string) (*os.File, error) {
 // gets perm, with set-user-id, set-group-id and sticky bits, before umask. The descriptor is closed on
 // exec.
 func (c *Chroot) OpenFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
-	var fd int
-	var e capi.Error
-	err := c.operate("open", name, &e, func() int32 {
-		status := capi.OpenFile(c.id, name, int32(flag), fromFileMode(perm), &fd, &e)
-		for status == capi.StatusOS && syscall.Errno(e.OSError) == syscall.EINTR {
-			status = capi.OpenFile(c.id, name, int32(flag), fromFileMode(perm), &fd, &e)
-		}
-		return status
-	})
-	if err != nil {
-		return nil, err
+	if err := c.begin(); err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	return os.NewFile(uintptr(fd), name), nil
+	file, _, err := c.openFile(name, flag, perm)
+	c.end()
+	return file, err
+}
+
+// openFile is OpenFile as a part of an operation. It tells whether what waits for the file holds a thread.
+func (c *Chroot) openFile(name string, flag int, perm fs.FileMode) (file *os.File, holds bool, err error) {
+	var fd int
+	var waits bool
+	var e capi.Error
+	mode := fromFileMode(perm)
+	status := capi.OpenFile(c.id, name, int32(flag), mode, &fd, &waits, &e)
+	for status == capi.StatusOS && syscall.Errno(e.OSError) == syscall.EINTR {
+		status = capi.OpenFile(c.id, name, int32(flag), mode, &fd, &waits, &e)
+	}
+	runtime.KeepAlive(c)
+	if status != capi.StatusOK {
+		return nil, false, pathError("open", name, &e)
+	}
+	file = os.NewFile(uintptr(fd), name)
+	if waits && file.SetDeadline(time.Time{}) != nil {
+		// The poller doesn't take it, so its calls must wait by themselves.
+		capi.SetBlocking(fd)
+		waits = false
+	}
+	return file, !waits, nil
 }
 
 // ReadFile reads a whole file.
-func (c *Chroot) ReadFile(name string) ([]byte, error) {
-	f, err := c.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
+func (c *Chroot) ReadFile(name string) (data []byte, err error) {
+	err = c.withFile(name, os.O_RDONLY, 0, func(f *os.File) error {
+		defer f.Close()
+		data, err = readAll(f)
+		return err
+	})
+	return data, err
+}
+
+func readAll(f *os.File) ([]byte, error) {
 	size := int64(0)
 	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
 		size = info.Size()
@@ -72,15 +94,30 @@ func (c *Chroot) ReadFile(name string) ([]byte, error) {
 
 // WriteFile writes a whole file, which is created with perm before umask or else truncated.
 func (c *Chroot) WriteFile(name string, data []byte, perm fs.FileMode) error {
-	f, err := c.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, perm)
+	return c.withFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, perm, func(f *os.File) error {
+		_, err := f.Write(data)
+		if closeErr := f.Close(); err == nil {
+			err = closeErr
+		}
+		return err
+	})
+}
+
+// withFile opens a file and uses it, all as one operation, except for waiting without a thread, for a FIFO.
+func (c *Chroot) withFile(name string, flag int, perm fs.FileMode, use func(f *os.File) error) error {
+	if err := c.begin(); err != nil {
+		return &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	f, holds, err := c.openFile(name, flag, perm)
+	if !holds {
+		c.end()
+	} else {
+		defer c.end()
+	}
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	return err
+	return use(f)
 }
 
 // OpenRoot opens a chroot of a directory in the chroot, with what the chroot allows and a place in the

@@ -95,8 +95,13 @@ func TestNothingThatJobsDoContaminatesTheProcess(t *testing.T) {
 }
 
 // dropSysAdmin takes from its thread what it needs to get home.
-func dropSysAdmin() error {
-	const version, sysAdmin = 0x20080522, 21
+func dropSysAdmin() error { return dropCapabilities(1 << 21) }
+
+// dropFileRights takes from its thread root's rights over files.
+func dropFileRights() error { return dropCapabilities(0b1_1111) }
+
+func dropCapabilities(which uint32) error {
+	const version = 0x20080522
 	header := struct {
 		version uint32
 		pid     int32
@@ -105,8 +110,8 @@ func dropSysAdmin() error {
 	if _, _, errno := syscall.RawSyscall(syscall.SYS_CAPGET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&sets)), 0); errno != 0 {
 		return os.NewSyscallError("capget", errno)
 	}
-	sets[0].effective &^= 1 << sysAdmin
-	sets[0].permitted &^= 1 << sysAdmin
+	sets[0].effective &^= which
+	sets[0].permitted &^= which
 	if _, _, errno := syscall.RawSyscall(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&sets)), 0); errno != 0 {
 		return os.NewSyscallError("capset", errno)
 	}

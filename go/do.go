@@ -17,15 +17,15 @@ import (
 // plugins, no time zones.
 //
 // Do stays on its thread for up to 100 µs, in which a short f has ended. While it waits longer it holds no
-// thread; a ctx that is done before f's turn then ends it with ctx's error, and f is never called. Once f
-// runs, Do waits for it, whatever ctx says.
+// thread; a ctx that is done before f's turn then ends it with ctx's error, f is never called, and nothing
+// is left in the queue. Once f runs, Do waits for it, whatever ctx says.
 //
 // A panic of f is returned as a *[PanicError], runtime.Goexit (as by t.FailNow) as [ErrGoexit].
 // ErrTainted: f ran, but its thread could not be brought back, or f left it with another user or group for
 // files (setfsuid); the thread is never used again. What else f changes of its thread, such as capabilities,
 // groups or the network namespace, it must put back.
 func (c *Chroot) Do(ctx context.Context, f func() error) error {
-	err := do(ctx, f, func(run *capi.Run) int32 { return capi.ChrootStart(c.id, run) })
+	err := do(ctx, c.gate.id, f, func(run *capi.Run) int32 { return capi.ChrootStart(c.id, run) })
 	runtime.KeepAlive(c)
 	return err
 }
@@ -72,7 +72,7 @@ func (v *visit) Done(ending capi.Ending, e *capi.Error) {
 }
 
 // do starts a job and waits for its end.
-func do(ctx context.Context, f func() error, start func(*capi.Run) int32) error {
+func do(ctx context.Context, gate uint64, f func() error, start func(*capi.Run) int32) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func do(ctx context.Context, f func() error, start func(*capi.Run) int32) error 
 	}
 	if !capi.StayAwake(&v.end, endIsHere) {
 		v.ended = make(chan struct{})
-		if v.end.CompareAndSwap(endIsLookedFor, endIsParkedFor) && !v.park(ctx) {
+		if v.end.CompareAndSwap(endIsLookedFor, endIsParkedFor) && !v.park(ctx, gate) {
 			return ctx.Err()
 		}
 	}
@@ -94,11 +94,14 @@ func do(ctx context.Context, f func() error, start func(*capi.Run) int32) error 
 }
 
 // park waits for the end. False: ctx was done before the job's turn came.
-func (v *visit) park(ctx context.Context) bool {
+func (v *visit) park(ctx context.Context, gate uint64) bool {
 	select {
 	case <-v.ended:
 	case <-ctx.Done():
 		if v.turn.CompareAndSwap(turnWaits, turnGivenUp) {
+			// Otherwise the release of what it was to run in would wait for its turn. Where a thread has
+			// it already, on its way in, that is no wait for others.
+			v.run.TakeBack(gate)
 			return false
 		}
 		<-v.ended

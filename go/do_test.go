@@ -9,11 +9,11 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	nsgate "github.com/nsgate/nsgate/go"
 	"github.com/nsgate/nsgate/go/internal/capi"
@@ -138,6 +138,38 @@ func TestADoThatIsCancelledInTheQueueNeverRuns(t *testing.T) {
 	equal(t, ran, false)
 }
 
+// Who gave up waiting behind another's hang can release what he has.
+func TestADoThatIsCancelledInTheQueueHoldsNoReleaseUp(t *testing.T) {
+	gate := openGate(t, nsgate.WithNamespaceThreads(1, 50*time.Millisecond))
+	hanging, _ := openChroot(t, gate, nil)
+	chroot, _ := openChroot(t, gate, nil)
+	namespace := get[*nsgate.MountNamespace](t)(gate.CreateNamespace())
+	started, hold := make(chan struct{}), make(chan struct{})
+	letGo := sync.OnceFunc(func() { close(hold) })
+	defer letGo()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- hanging.Do(limited(t), func() error { close(started); <-hold; return nil })
+	}()
+	<-started
+	running, _, _, _, _ := capi.Live()
+	for range 3 {
+		for _, do := range []func(context.Context, func() error) error{chroot.Do, namespace.Do} {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			failsWith(t, do(ctx, func() error { t.Error("ran"); return nil }), context.DeadlineExceeded)
+			cancel()
+		}
+	}
+	left, _, _, _, _ := capi.Live()
+	equal(t, left, running)
+	for _, release := range []func() (nsgate.Ticket, error){chroot.Release, namespace.Release} {
+		ticket := get[nsgate.Ticket](t)(release())
+		equal(t, get[nsgate.Event](t)(ticket.Wait(limited(t))).Outcome, nsgate.OutcomeReleased)
+	}
+	letGo()
+	must(t, <-ended)
+}
+
 func TestADoThatRunsIsWaitedForWhateverItsContextSays(t *testing.T) {
 	chroot, _ := openChroot(t, openGate(t), nil)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -236,22 +268,4 @@ func TestAMountNamespace(t *testing.T) {
 	failsWith(t, created.Close(), nsgate.ErrClosed)
 	failsWith(t, created.Do(limited(t), func() error { return nil }), nsgate.ErrClosed)
 	failsWith(t, second(gate.OpenNamespace("/proc/self/status")), syscall.EINVAL)
-}
-
-// Go unblocks SIGPROF on a thread that it is called on for the first time, and never again.
-func TestEveryJobCanBeProfiled(t *testing.T) {
-	chroot, _ := openChroot(t, openGate(t, nsgate.WithNamespaceThreads(1, time.Minute)), nil)
-	const getMask, setSize = 0, 8
-	for range 3 {
-		var blocked uint64
-		must(t, chroot.Do(limited(t), func() error {
-			_, _, errno := syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, getMask, 0, uintptr(unsafe.Pointer(&blocked)), setSize, 0, 0)
-			if errno != 0 {
-				return errno
-			}
-			return nil
-		}))
-		equal(t, blocked>>(syscall.SIGPROF-1)&1, 0)
-		equal(t, blocked>>(syscall.SIGUSR1-1)&1, 1)
-	}
 }

@@ -37,9 +37,9 @@ type Proof uint32
 // The proofs.
 const (
 	ProofNone       Proof = 0 // not released
-	ProofVerified   Proof = 1 // the kernel says that it no longer exists
+	ProofVerified   Proof = 1 // the kernel says that it no longer exists, nor do the mounts below it
 	ProofHeld       Proof = 2 // something still holds it, such as an open file
-	ProofUnverified Proof = 3 // the kernel can't tell
+	ProofUnverified Proof = 3 // the kernel can't tell; or a chroot has, or may have, mounts below its root
 )
 
 // Event is the end of one release.
@@ -49,7 +49,7 @@ type Event struct {
 	Kind            Kind
 	Outcome         Outcome
 	Proof           Proof
-	HeldDescriptors int           // with ProofHeld: how many descriptors of this process hold it, if known
+	HeldDescriptors int           // with ProofHeld: how many descriptors of this process hold it, of the 4,096 lowest
 	Errno           syscall.Errno // with OutcomeFailed, 0 if it was no system call
 	Attempts        int
 	// BeforeRelease is the error of the step that [Chroot.BeforeRelease] set: an Errno or, where that is

@@ -173,6 +173,21 @@ func (f *fileOperations) refusal(s *share) error {
 		inShare, what, f.taken.Load())}
 }
 
+// FileOperation calls f as one of the chroot's file operations, of which [WithFileOperations] limits the
+// number. It is for what the chroot doesn't see, the reading and writing of its open files, where that may
+// hang: each that does keeps a thread.
+//
+// It waits for its turn as they do, and answers [ErrFull] without calling f if that doesn't come. An
+// operation of the chroot in f counts once more. The chroot may have been closed.
+func (c *Chroot) FileOperation(f func()) error {
+	if err := c.begin(); err != nil {
+		return err
+	}
+	defer c.end()
+	f()
+	return nil
+}
+
 // operate does a file operation that has a path.
 func (c *Chroot) operate(op, name string, e *capi.Error, call func() int32) error {
 	if err := c.begin(); err != nil {

@@ -3,11 +3,15 @@
 package nsgate_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -70,6 +74,42 @@ func TestADirectorysEntriesAreLookedUpInside(t *testing.T) {
 	equal(t, info.Size(), int64(len("inside")))
 }
 
+// TestADirectorysEntriesAreReadByItsDescriptor: package os would look some of them up by path, on the host.
+func TestADirectorysEntriesAreReadByItsDescriptor(t *testing.T) {
+	chroot, _ := openChroot(t, openGate(t), nil)
+	must(t, chroot.Mkdir("etc", 0o755))
+	const files = 1000
+	for i := range files {
+		must(t, chroot.WriteFile(fmt.Sprintf("etc/%s-%04d", "a rather long name, for several buffers", i), nil, 0o600))
+	}
+	dir := get[fs.File](t)(chroot.FS().Open("etc")).(fs.ReadDirFile)
+	if _, ok := dir.(interface {
+		Readdir(n int) ([]fs.FileInfo, error)
+	}); ok {
+		t.Error("Readdir has no way to tell which entry it could not look up")
+	}
+	entries := get[[]fs.DirEntry](t)(dir.ReadDir(1))
+	equal(t, len(entries), 1)
+	must(t, chroot.Rename("etc", "moved"))
+	failsWith(t, second(entries[0].Info()), fs.ErrNotExist)
+	must(t, chroot.Close())
+	failsWith(t, second(entries[0].Info()), nsgate.ErrClosed)
+	for {
+		more, err := dir.ReadDir(7)
+		entries = append(entries, more...)
+		if err != nil {
+			equal(t, err, io.EOF)
+			break
+		}
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	entries = slices.CompactFunc(entries, func(a, b fs.DirEntry) bool { return a.Name() == b.Name() })
+	equal(t, len(entries), files)
+	equal(t, entries[0].Type(), 0)
+	must(t, dir.Close())
+	failsWith(t, second(dir.ReadDir(-1)), fs.ErrClosed)
+}
+
 func TestReadDirListsSortedAndWithTypes(t *testing.T) {
 	chroot, volume := openChroot(t, openGate(t), nil)
 	must(t, chroot.WriteFile("b", []byte("12345"), 0o600))
@@ -88,6 +128,30 @@ func TestReadDirListsSortedAndWithTypes(t *testing.T) {
 	equal(t, len(infos), 3)
 	equal(t, infos[1].Size(), 5)
 	failsWith(t, second(chroot.ReadDir("none")), fs.ErrNotExist)
+}
+
+func TestEntriesThatCantBeLookedAtAreTold(t *testing.T) {
+	chroot, _ := openChroot(t, openGate(t), nil)
+	must(t, chroot.MkdirAll("dir/inside", 0o755))
+	must(t, chroot.Chmod("dir", 0o444)) // may be read but not searched
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked
+		if err := dropFileRights(); err != nil {
+			t.Error(err)
+			return
+		}
+		entries, err := chroot.ReadDir("dir")
+		if err != nil || len(entries) != 1 || !entries[0].IsDir() {
+			t.Errorf("%v, %v", entries, err)
+		}
+		infos, err := chroot.ReadDirInfo("dir")
+		if len(infos) != 0 || !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("%v, %v", infos, err)
+		}
+	}()
+	<-done
 }
 
 func TestEntriesStreamALargeDirectory(t *testing.T) {

@@ -61,6 +61,9 @@ func WithNamespaceThreads(threads uint32, idle time.Duration) Option {
 // An operation that may not begin waits without a thread, and is refused with [ErrFull] when patience has
 // passed.
 //
+// What is done with an open file is no operation of the chroot, unless in [Chroot.FileOperation]; ReadFile and
+// WriteFile are one each, with all they do.
+//
 // The defaults are 4,096, which lets a chroot have 2,048, no other limit for a chroot, and a second; 0
 // keeps the limits, and refuses at once as patience.
 func WithFileOperations(gate, perChroot uint32, patience time.Duration) Option {

@@ -97,7 +97,7 @@ func (n *MountNamespace) ID() (NamespaceID, error) {
 // Do calls f on a thread in the namespace, whose root directory is the namespace's. All that is said of
 // [Chroot.Do] holds.
 func (n *MountNamespace) Do(ctx context.Context, f func() error) error {
-	err := do(ctx, f, func(run *capi.Run) int32 { return capi.NamespaceStart(n.id, run) })
+	err := do(ctx, n.gate.id, f, func(run *capi.Run) int32 { return capi.NamespaceStart(n.id, run) })
 	runtime.KeepAlive(n)
 	return err
 }

@@ -31,7 +31,7 @@ type Stats struct {
 	Workers             uint64
 	ReplacementWorkers  uint64
 	Forgotten           uint64        // chroots that nobody closed and the garbage collector found
-	OldestQueued        time.Duration // age of the oldest that has not started
+	OldestQueued        time.Duration // age of the oldest that has not started, the ones in use included
 	LongestRunning      time.Duration
 	Unfinished          time.Duration // ages of all that are being worked on
 	QueueDuration       Histogram

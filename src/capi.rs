@@ -17,15 +17,17 @@
 //!
 //! Handles and threads. Any value is safe where a handle is asked for. All functions may be called
 //! from any thread and at the same time, except where a doc says otherwise. None may be called from a
-//! signal handler, nor between fork and exec.
+//! signal handler, nor between fork and exec. A call is no cancellation point: a thread that is cancelled
+//! in one (pthread_cancel, deferred) finishes it, and the callbacks that are called on it, first.
 //!
 //! Ownership. What a function takes for good and what it only borrows for the call is in its doc;
 //! strings, options and buffers are always borrowed.
 //!
-//! Structs that may grow start with their size: set size to sizeof the struct and the rest to zero.
-//! A shorter struct of an older program is filled up with zeros; a longer one of a newer program is
-//! refused only if it asks for something this version does not know. Outputs of that kind are filled
-//! as far as their size goes.
+//! Structs that may grow start with their size: set size to sizeof the struct (not of a pointer to it)
+//! and the rest to zero. A shorter struct of an older program is filled up with zeros; a longer one of a
+//! newer program is refused only if it asks for something this version does not know. Outputs of that
+//! kind are filled as far as their size goes. A size that no version ever had, because it is smaller than
+//! in the first one or ends within a field, is NSGATE_INVALID_ARGUMENT.
 //!
 //! Flags and reserved fields: unknown flags and reserved fields that are not zero are refused.
 //!

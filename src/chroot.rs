@@ -38,6 +38,8 @@ use crate::error::{Error, Result, Status};
 use crate::gate::Gate;
 use crate::kernel::namespace::NamespaceId;
 use crate::kernel::namespace::identify;
+use crate::label::Label;
+use crate::namespace_thread::RunId;
 use crate::releasable::{Open, Releasable, Running};
 use crate::release::{BeforeRelease, Hook, Ticket};
 use crate::rundown::Rundown;
@@ -115,18 +117,19 @@ impl Chroot {
             .gate
             .releases()
             .job_inside(open.ticket(), waits::taken_along(job));
-        trace::run(&self.0.volume.display(), |visit| {
+        trace::run(&Label(&self.0.volume), |visit| {
             self.0.gate.threads().run(enter, job, visit)
         })
     }
 
     /// Like [`Chroot::run`], but returns at once, whatever the namespace threads are doing. `done` is
-    /// called exactly once if this returns OK, on a thread that is outside; it must not block.
+    /// called exactly once if this returns OK, on a thread that is outside; it must not block. Until the
+    /// job's turn comes it can be taken back ([`Gate::take_back`]): a release waits for it otherwise.
     pub fn start(
         &self,
         job: Box<dyn FnOnce() + Send>,
         done: Box<dyn FnOnce(Result<()>) + Send>,
-    ) -> Result<()> {
+    ) -> Result<RunId> {
         let open = Arc::new(Releasable::begin_owned(self.0.clone())?);
         let (inner, opened) = (self.0.clone(), open.clone());
         let enter = Box::new(move || go_inside(&inner.gate, &opened, &inner.making));
@@ -136,12 +139,7 @@ impl Chroot {
             done(outcome);
         };
         let threads = self.0.gate.threads();
-        threads.start(
-            &self.0.volume.display(),
-            enter,
-            Box::new(job),
-            Box::new(done),
-        )
+        threads.start(&Label(&self.0.volume), enter, Box::new(job), Box::new(done))
     }
 
     /// Which mount namespace jobs of this chroot run in; makes it if there is none yet, as a run
@@ -164,11 +162,19 @@ impl Chroot {
         self.0.releasable.release()
     }
 
-    /// The ticket of its release, whoever asked for that: a sandbox, perhaps. None while it is open.
+    /// Releases it if nobody did, and if no sandbox has it that will.
+    pub(crate) fn release_unless_attached(&self) {
+        let open = self.0.releasable.begin();
+        if !open.is_ok_and(|open| open.reservation.has_hook()) {
+            // CLOSED: somebody did.
+            let _ = self.release();
+        }
+    }
+
+    /// The ticket of its release, whoever asked for that: a sandbox, perhaps. None while it is open; one
+    /// that is said can be waited for.
     pub fn ticket(&self) -> Option<Ticket> {
-        // Read first: cancelling changes the ticket before it opens the chroot again.
-        let ticket = self.0.releasable.ticket();
-        self.is_closed().then_some(ticket)
+        self.0.releasable.asked_for()
     }
 
     /// Whether it was released.
@@ -179,13 +185,13 @@ impl Chroot {
     /// Takes a release back that no worker has begun: the chroot is open again, and attached to no
     /// sandbox. INVALID_STATE once it has begun, or where nothing was released.
     pub fn cancel_release(&self) -> Result<()> {
-        if !self.is_closed() {
+        let Some(ticket) = self.ticket() else {
             return Err(Error::new(
                 Status::InvalidState,
                 "the chroot was not released",
             ));
-        }
-        self.0.gate.releases().cancel(self.0.releasable.ticket())
+        };
+        self.0.gate.releases().cancel(ticket)
     }
 
     /// Has `step` run before the chroot is taken down, on a worker that may block. Its failure is

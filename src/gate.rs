@@ -14,8 +14,9 @@ use crate::error::{Error, Result, Status};
 use crate::kernel::features::{self, Features};
 use crate::kernel::process::ProcRoot;
 use crate::kernel::{empty_namespace, namespace};
-use crate::namespace_thread::NamespaceThreads;
+use crate::namespace_thread::{NamespaceThreads, RunId};
 use crate::release::{ReleaseQueue, Report, Stats};
+use crate::stays;
 use supervisor::Supervisor;
 
 /// Kernel features, clean threads and the release queue: what namespaces, chroots and sandbox maps
@@ -115,6 +116,8 @@ impl Gate {
     /// wait for: WOULD_DEADLOCK.
     pub fn close(&self, deadline: Instant) -> Result<Report> {
         self.must_be_outside()?;
+        // What was entered and never restored keeps namespaces from being gone.
+        stays::sweep();
         let report = self.0.releases.close(deadline)?;
         self.0.threads.close();
         Ok(report)
@@ -128,6 +131,35 @@ impl Gate {
             ));
         }
         Ok(())
+    }
+
+    /// Takes a job that was started, and whose turn has not come, out of the queue: neither it nor its
+    /// `done` is called, both have been dropped when this returns, and no release waits for them any
+    /// more. INVALID_STATE once its turn has come, or where the gate has no such job.
+    ///
+    /// ```
+    /// # use std::time::{Duration, Instant};
+    /// # use std::sync::mpsc::channel;
+    /// # use nsgate::{Gate, GateOptions, MountNamespace};
+    /// let mut options = GateOptions::default();
+    /// options.namespace_threads = 1;
+    /// let gate = Gate::open(options)?;
+    /// let namespace = MountNamespace::create(&gate)?;
+    /// let (let_go, held) = channel::<()>();
+    /// namespace.start(Box::new(move || drop(held.recv())), Box::new(|_| ()))?;
+    /// let second = namespace.start(Box::new(|| ()), Box::new(|_| ()))?;
+    /// gate.take_back(second)?;
+    /// # drop(let_go);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn take_back(&self, run: RunId) -> Result<()> {
+        match self.0.threads.take_back(run) {
+            true => Ok(()),
+            false => Err(Error::new(
+                Status::InvalidState,
+                format!("no job {} waits for its turn", run.as_raw()),
+            )),
+        }
     }
 
     /// Whether [`Gate::close`] or [`Gate::begin_close`] was called.

@@ -1,5 +1,6 @@
 //! The only place with raw system calls: thin, safe functions whose errors name the call.
 
+pub(crate) mod cancellation;
 pub(crate) mod close;
 pub(crate) mod descriptor;
 pub(crate) mod dissolve;
@@ -10,6 +11,8 @@ pub(crate) mod features;
 pub(crate) mod file;
 pub(crate) mod hung;
 pub(crate) mod mount;
+pub(crate) mod mount_holders;
+pub(crate) mod mount_list;
 pub(crate) mod mount_mark;
 pub(crate) mod mountinfo;
 pub(crate) mod namespace;

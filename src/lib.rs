@@ -6,8 +6,10 @@
 mod capi;
 mod chroot;
 mod error;
+mod foreign;
 mod gate;
 mod kernel;
+mod label;
 mod namespace;
 mod namespace_thread;
 mod panic;
@@ -16,6 +18,7 @@ mod release;
 mod rundown;
 mod sandbox;
 mod spin;
+mod stays;
 mod subscriber;
 mod sync;
 mod trace;
@@ -32,6 +35,7 @@ pub use gate::{Gate, GateOptions, ThreadStart};
 pub use kernel::features::Features;
 pub use kernel::namespace::NamespaceId;
 pub use namespace::{Entered, MountNamespace, RestoreError};
+pub use namespace_thread::RunId;
 pub use release::{
     Event, FailedRelease, Histogram, Job, Kind, Outcome, Proof, ReleaseQueue, ReleaseState, Report,
     ReportItem, RetryOptions, Stats, StuckRelease, Ticket, UnmountOptions,

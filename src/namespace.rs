@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Arc, Weak, mpsc};
 
+pub(crate) use enter::restore;
 pub use enter::{Entered, RestoreError};
 
 use crate::error::{Error, Result, Status};
@@ -17,6 +18,7 @@ use crate::kernel::mount;
 use crate::kernel::namespace as kernel;
 use crate::kernel::namespace::NamespaceId;
 use crate::kernel::process::ProcRoot;
+use crate::namespace_thread::RunId;
 use crate::releasable::{Open, Releasable};
 use crate::release::{Kind, Lane, Proof, Reservation, Resource, Ticket};
 use crate::subscriber::waits;
@@ -80,6 +82,10 @@ impl Open for OpenNamespace {
 
     fn ticket(&self) -> Ticket {
         self.reservation.ticket()
+    }
+
+    fn announce(&self) {
+        self.reservation.announce();
     }
 
     fn submit(self) {
@@ -227,11 +233,12 @@ impl MountNamespace {
 
     /// Like [`MountNamespace::run`], but returns at once. `done` is called exactly once if this
     /// returns OK, on a thread that is outside; it must not block.
+    /// Until the job's turn comes it can be taken back ([`Gate::take_back`]).
     pub fn start(
         &self,
         job: Box<dyn FnOnce() + Send>,
         done: Box<dyn FnOnce(Result<()>) + Send>,
-    ) -> Result<()> {
+    ) -> Result<RunId> {
         let open = Arc::new(Releasable::begin_owned(self.0.clone())?);
         let target = open.clone();
         let enter = Box::new(move || kernel::set(target.as_fd()));

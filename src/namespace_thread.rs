@@ -6,6 +6,8 @@
 mod asking;
 mod serving;
 mod teller;
+#[cfg(test)]
+mod tests;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -19,6 +21,7 @@ use crossbeam_channel::Sender;
 use crate::error::{Error, Result, Status};
 use crate::gate::ThreadStart;
 use crate::gate::supervisor::{Body, Supervisor};
+use crate::panic::drop_caught;
 use crate::spin::Lookout;
 use crate::sync::lock;
 use crate::trace;
@@ -32,7 +35,7 @@ pub(crate) struct Visit {
     pub(crate) enter: Enter,
     pub(crate) job: Box<dyn FnOnce() + Send>,
     /// Told exactly once, on a thread that is outside: OK, or why the job did not run, panicked, or
-    /// left a thread behind that could not come home.
+    /// left a thread behind that could not come home. Not told of a visit that was taken back.
     pub(crate) done: Done,
     pub(crate) trace: trace::Visit,
 }
@@ -75,6 +78,22 @@ impl Done {
 
 pub(crate) type Enter = Box<dyn FnOnce() -> Result<()> + Send>;
 
+/// Names a job that was started, so that it can be taken back. Never used again by the same gate.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct RunId(u64);
+
+impl RunId {
+    /// The number to keep or to hand to other languages; never zero.
+    pub fn as_raw(self) -> u64 {
+        self.0
+    }
+
+    /// The job with this number. Any number is safe.
+    pub fn from_raw(raw: u64) -> RunId {
+        RunId(raw)
+    }
+}
+
 /// The pool of namespace threads of one gate.
 #[derive(Clone)]
 pub(crate) struct NamespaceThreads(Arc<Pool>);
@@ -111,7 +130,7 @@ struct State {
 }
 
 struct Queued {
-    /// So that it can be taken back.
+    /// So that it can be taken back. They come in order.
     number: u64,
     /// A job waits for it, which keeps its own thread meanwhile.
     is_nested: bool,
@@ -150,7 +169,7 @@ impl NamespaceThreads {
     ///
     /// A job that visits again and waits holds its own thread meanwhile: when there is no other for it,
     /// the answer is WOULD_DEADLOCK.
-    pub(crate) fn visit(&self, visit: Visit) -> Result<()> {
+    pub(crate) fn visit(&self, visit: Visit) -> Result<RunId> {
         let pool = &self.0;
         let mut state = lock(&pool.state);
         if state.closed {
@@ -184,18 +203,27 @@ impl NamespaceThreads {
             if !has_awake {
                 pool.wake.notify_one();
             }
-            return Ok(());
+            return Ok(RunId(number));
         }
         if !may_grow {
-            return Ok(());
+            return Ok(RunId(number));
         }
         state.threads += 1;
         drop(state);
         match grow(pool) {
-            // The caller's own thread is one that the visit must not be left to.
-            Err(error) if is_nested => pool.take_back(number, error),
-            _ => Ok(()),
+            // The caller's own thread is one that the visit must not be left to. It may borrow from the
+            // caller, who goes on after this.
+            Err(error) if is_nested && pool.take_out(number, |_| true) => Err(error),
+            // Otherwise a thread has it, or it was refused.
+            _ => Ok(RunId(number)),
         }
+    }
+
+    /// Takes a started job out of the queue: neither it nor its `done` is called. False when a thread
+    /// has it or had it, or it was refused.
+    pub(crate) fn take_back(&self, run: RunId) -> bool {
+        let is_started = |visit: &Visit| matches!(visit.done, Done::Callback { .. });
+        self.0.take_out(run.0, is_started)
     }
 
     /// Whether the caller is a job, or a `done`, of this pool.
@@ -222,8 +250,9 @@ fn refuse(visit: Visit, error: Error) {
     let Visit {
         enter, job, done, ..
     } = visit;
-    // Both may borrow from a caller that goes on once `done` was called.
-    done.tell_outside(Box::new(move || drop((enter, job))), Err(error));
+    // Both may borrow from a caller that goes on once `done` was called, whatever they panic with.
+    let first = move || drop(drop_caught((enter, job)));
+    done.tell_outside(Box::new(first), Err(error));
 }
 
 /// Makes the thread that the caller has counted. Where none can be made and none exists, whoever
@@ -241,18 +270,21 @@ fn grow(pool: &Arc<Pool>) -> Result<()> {
 }
 
 impl Pool {
-    /// Fails with `error` if the visit still waits; otherwise a thread has it, or it was refused.
-    fn take_back(&self, number: u64, error: Error) -> Result<()> {
+    /// Drops a visit that still waits, if it is one of `these`. Tells whether it was there.
+    fn take_out(&self, number: u64, these: impl FnOnce(&Visit) -> bool) -> bool {
         let mut state = lock(&self.state);
-        let mut queue = state.queue.iter();
-        let Some(place) = queue.position(|queued| queued.number == number) else {
-            return Ok(());
+        let found = state
+            .queue
+            .binary_search_by_key(&number, |queued| queued.number);
+        let taken = match found {
+            Ok(place) if these(&state.queue[place].visit) => state.queue.remove(place),
+            _ => None,
         };
-        let taken = state.queue.remove(place);
         drop(state);
-        // It may borrow from the caller, who goes on after this.
-        drop(taken);
-        Err(error)
+        let was_there = taken.is_some();
+        // Foreign code; its panic has been reported by the panic hook.
+        let _ = drop_caught(taken);
+        was_there
     }
 }
 
@@ -280,35 +312,5 @@ impl State {
         (place >= self.idle as usize)
             .then(|| self.queue.remove(place))
             .flatten()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn visit() -> Visit {
-        Visit {
-            enter: Box::new(|| Ok(())),
-            job: Box::new(|| ()),
-            done: Done::Waiter(crossbeam_channel::bounded(1).0),
-            trace: trace::Visit::default(),
-        }
-    }
-
-    #[test]
-    fn a_nested_visit_is_not_left_to_its_own_thread_when_no_other_can_be_made() {
-        let home = std::fs::File::open("/dev/null").unwrap().into();
-        let supervisor = Supervisor::without_thread();
-        let threads = NamespaceThreads::new(supervisor, home, 2, Duration::from_secs(1), None);
-        // This test is the only thread of the pool, in the middle of a job.
-        lock(&threads.0.state).threads = 1;
-        INSIDE.set(Arc::as_ptr(&threads.0));
-        let answer = threads.visit(visit());
-        INSIDE.set(std::ptr::null());
-        assert_eq!(answer.unwrap_err().status(), Status::Closed);
-        let state = lock(&threads.0.state);
-        assert!(state.queue.is_empty());
-        assert_eq!(state.threads, 1);
     }
 }

@@ -17,6 +17,9 @@ pub(crate) trait Open: Sized {
     /// The ticket that its release will have.
     fn ticket(&self) -> Ticket;
 
+    /// Says that its release was asked for; the submit follows with the end of the last use.
+    fn announce(&self);
+
     /// Hands itself to the queue: no failure, no wait, no allocation.
     fn submit(self);
 }
@@ -57,7 +60,7 @@ impl<T: Open> Releasable<T> {
             Closing::AlreadyClosed => Err(closed::<T>()),
             Closing::Busy(usage) => {
                 let ticket = usage.ticket();
-                self.queue.announce(ticket);
+                usage.announce();
                 if let Some(open) = usage.end() {
                     open.submit();
                 }
@@ -78,6 +81,14 @@ impl<T: Open> Releasable<T> {
     /// The ticket of the release to come, or that was made.
     pub(crate) fn ticket(&self) -> Ticket {
         Ticket::from_raw(self.ticket.load(Ordering::Acquire))
+    }
+
+    /// The ticket of its release, once that can be waited for.
+    pub(crate) fn asked_for(&self) -> Option<Ticket> {
+        // Read first: cancelling changes the ticket before it opens the chroot again.
+        let ticket = self.ticket();
+        let is_asked_for = self.is_closed() && !self.queue.is_reserved(ticket);
+        is_asked_for.then_some(ticket)
     }
 
     /// Takes the open form back after a cancelled release.

@@ -47,6 +47,7 @@ use std::time::Instant;
 use crate::error::Result;
 use crate::gate::GateOptions;
 use crate::gate::supervisor::Supervisor;
+use crate::kernel::dissolve::Dissolver;
 use crate::kernel::event_fd::EventFd;
 use crate::kernel::process::ProcRoot;
 use crate::panic::caught;
@@ -111,10 +112,11 @@ impl ReleaseQueue {
         // The address of something fresh is seed enough for spreading pauses.
         let seed = Arc::as_ptr(&proc) as u64 ^ u64::from(std::process::id()) << 32;
         let state = State::new(options, seed);
+        let dissolver = Dissolver::new().map(std::sync::Arc::new);
         let queue = ReleaseQueue(Arc::new(Handle {
-            shared: Arc::new(Shared::new(state, EventFd::new()?)),
+            shared: Arc::new(Shared::new(state, EventFd::new()?, dissolver.clone())),
             subscribers: Arc::new(Subscribers::new(budget)),
-            proof: MountProof::new(&proc),
+            proof: MountProof::new(&proc, dissolver),
             proc,
             retry,
         }));
@@ -137,9 +139,15 @@ impl ReleaseQueue {
     }
 
     /// The release with this reserved ticket was asked for; its submit follows once the last use
-    /// has ended. From now on it can be waited for.
-    pub(crate) fn announce(&self, ticket: Ticket) {
-        self.change(|state, now| state.announce(ticket, now));
+    /// has ended.
+    fn announce(&self, ticket: Ticket, hook: Option<Hook>) {
+        self.change(|state, now| state.announce(ticket, hook, now));
+    }
+
+    /// Whether the ticket has its place, and nobody has asked for its release.
+    pub(crate) fn is_reserved(&self, ticket: Ticket) -> bool {
+        let shared = &self.0.shared;
+        shared.with_quietly(|state| state.is_reserved(ticket))
     }
 
     /// Lets `submits` submit many things and wakes at most one worker of a lane, at its end.

@@ -114,8 +114,7 @@ impl<T: Send + Sync + 'static> SandboxMap<T> {
         self.register_with(sandbox_id, lifecycle_id, value, None)
     }
 
-    /// As `register`; the keepsake is dropped when nobody is told of the life any more. If this fails it
-    /// is dropped at once.
+    /// As `register`; an error drops the keepsake.
     pub(crate) fn register_with(
         &self,
         sandbox_id: &str,
@@ -136,8 +135,7 @@ impl<T: Send + Sync + 'static> SandboxMap<T> {
         if let Err(error) = admitted {
             return Err((error, value));
         }
-        let shared = Arc::clone(&self.shared);
-        let sandbox = Sandbox::new(shared, sandbox_id, lifecycle_id, value, keepsake);
+        let sandbox = Sandbox::new(&self.shared, sandbox_id, lifecycle_id, value, keepsake);
         index.insert(&sandbox);
         Ok(sandbox)
     }
@@ -238,8 +236,8 @@ impl<T: Send + Sync + 'static> SandboxMap<T> {
         life.network_released_with(context)
     }
 
-    /// Waits until no life is in the map and no event of one is being told any more. Releases of what
-    /// was attached may still go on: the gate drains them.
+    /// Waits until no life is in the map, no event of one is being told any more, and all that was
+    /// attached is handed over. The releases may still go on: the gate drains them.
     ///
     /// TIMED_OUT: lives are left. WOULD_DEADLOCK: called from inside a subscriber.
     pub fn wait_idle(&self, deadline: Option<Instant>) -> Result<()> {
@@ -338,7 +336,9 @@ impl<T: Send + Sync + 'static> Shared<T> {
             };
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let message = format!("{busy} lives are in the map, or an event of theirs is told");
+                let message = format!(
+                    "{busy} lives are in the map, or not all of theirs is told and handed over"
+                );
                 return Err(Error::new(Status::TimedOut, message));
             }
             idle = self
@@ -347,6 +347,12 @@ impl<T: Send + Sync + 'static> Shared<T> {
                 .unwrap_or_else(|poisoned| poisoned.into_inner())
                 .0;
         }
+    }
+
+    /// What was to be done for a life that is out of the map is done; called under no other lock.
+    fn finish(&self) {
+        self.write_index().finish();
+        self.announce_idle();
     }
 
     /// Wakes those who wait for an empty map; called under no other lock.
@@ -362,9 +368,8 @@ impl<T: Send + Sync + 'static> Shared<T> {
         self.subscribers.close();
         for sandbox in left.lives() {
             sandbox.hand_over_all();
-            drop(sandbox.part_with_keepsake());
         }
-        self.announce_idle();
+        self.finish();
     }
 }
 

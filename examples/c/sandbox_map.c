@@ -356,7 +356,7 @@ int main(int argc, char **argv) {
   progress("");
   printf("%d sandboxes run with %d chroots; files were written and read back in each.\n", counts.inserted, SANDBOXES * VOLUMES);
 
-  expect(nsgate_chroot_start(tenants[HANGING].chroots[0], hang, hung, &hanging, &error), "starting the job that hangs");
+  expect(nsgate_chroot_start(tenants[HANGING].chroots[0], hang, hung, &hanging, NULL, &error), "starting the job that hangs");
   printf("A job in %s hangs for %d ms from now on. All sandboxes stop.\n\n", tenants[HANGING].volumes[0], hanging);
   stopped = now();
   all_held = stop_all();

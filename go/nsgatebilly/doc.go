@@ -13,6 +13,10 @@
 //   - Opening never waits: what is neither a regular file nor a directory, such as a FIFO, answers
 //     EINVAL, as NFS servers do.
 //
+// What files read and write counts as operations of the chroot, of which there is a limit (see
+// [nsgate.WithFileOperations]), and is refused with [nsgate.ErrFull] as they are. A Close that is refused so
+// is done later.
+//
 // A file system has no resources of its own. After the chroot was closed, its methods answer
 // fs.ErrClosed; open files stay usable until they are closed.
 package nsgatebilly

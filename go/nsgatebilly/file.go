@@ -38,11 +38,18 @@ func (f *FS) OpenFile(name string, flag int, perm os.FileMode) (billy.File, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := plain(opened, flag); err != nil {
-		opened.Close()
-		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	file := &file{opened, relative(name), f.chroot()}
+	err = file.operate("open", func() error {
+		if err := plain(opened, flag); err != nil {
+			return &fs.PathError{Op: "open", Path: name, Err: err}
+		}
+		return nil
+	})
+	if err != nil {
+		file.Close()
+		return nil, err
 	}
-	return &file{opened, relative(name)}, nil
+	return file, nil
 }
 
 // TempFile makes a new file in dir, which is made if it is missing, and opens it for reading and
@@ -60,7 +67,7 @@ func (f *FS) TempFile(dir, prefix string) (billy.File, error) {
 	if err := f.withParent(path.Join(p, "*"), create(), create); err != nil {
 		return nil, err
 	}
-	return &file{opened, relative(path.Join(dir, path.Base(opened.Name())))}, nil
+	return &file{opened, relative(path.Join(dir, path.Base(opened.Name()))), f.chroot()}, nil
 }
 
 // plain checks that a file that was opened without waiting is a regular file or a directory, and makes
@@ -90,34 +97,4 @@ func control(opened *os.File, f func(fd int) error) error {
 		return fs.ErrClosed // its only error, which package os doesn't translate here
 	}
 	return failure
-}
-
-// file is an open file.
-type file struct {
-	*os.File
-	name string
-}
-
-// Name returns the path of the file, from the root and without the "/" in front.
-func (f *file) Name() string { return f.name }
-
-// Lock waits for the file's exclusive flock(2) lock, which ends with the file at the latest. It holds a
-// thread meanwhile.
-func (f *file) Lock() error { return f.flock(syscall.LOCK_EX) }
-
-// Unlock gives the lock back.
-func (f *file) Unlock() error { return f.flock(syscall.LOCK_UN) }
-
-func (f *file) flock(how int) error {
-	err := control(f.File, func(fd int) error {
-		for {
-			if err := syscall.Flock(fd, how); err != syscall.EINTR {
-				return err
-			}
-		}
-	})
-	if err != nil {
-		return &fs.PathError{Op: "flock", Path: f.name, Err: err}
-	}
-	return nil
 }

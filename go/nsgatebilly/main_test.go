@@ -42,9 +42,9 @@ func TestMain(m *testing.M) {
 }
 
 // openGate opens a gate that is closed at the end of the test, with nothing left.
-func openGate(t testing.TB) *nsgate.Gate {
+func openGate(t testing.TB, options ...nsgate.Option) *nsgate.Gate {
 	t.Helper()
-	gate, err := nsgate.Open(nsgate.WithLogger(slog.New(slog.NewTextHandler(io.Discard, nil))))
+	gate, err := nsgate.Open(append(options, nsgate.WithLogger(slog.New(slog.NewTextHandler(io.Discard, nil))))...)
 	if err != nil {
 		t.Fatal(err)
 	}

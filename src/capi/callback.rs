@@ -6,7 +6,8 @@
 //! the callback nor its destroy function is ever called.
 //!
 //! A callback may call every function of this library. It must return: neither longjmp nor a C++
-//! exception may leave it.
+//! exception may leave it, nor may it end its thread (pthread_exit), or have it cancelled by letting that
+//! in again; the process would end.
 
 use std::ffi::c_void;
 use std::sync::Arc;

@@ -30,10 +30,12 @@ pub const NSGATE_CHROOT_ALLOW_SUID: u32 = 2;
 pub const NSGATE_CHROOT_ALLOW_DEVICES: u32 = 4;
 /// Refuse to execute programs.
 pub const NSGATE_CHROOT_NOEXEC: u32 = 8;
-/// Follow no symbolic link.
+/// Follow no symbolic link. EINVAL on Linux 5.12 and 5.13.
 pub const NSGATE_CHROOT_NOSYMFOLLOW: u32 = 16;
 /// Let mounts that the host makes below the volume later on appear inside, once the chroot has its
-/// namespace (nsgate_chroot_identify makes it); none go back. The volume's mount must be shared.
+/// namespace (nsgate_chroot_identify makes it); none go back. The volume's mount must be shared. A
+/// later mount keeps the attributes that the host gives it: what the other flags refuse, devices and
+/// setuid as well, holds for the mounts that were there at the open only.
 pub const NSGATE_CHROOT_SLAVE: u32 = 32;
 /// Leave out what is mounted below the volume.
 pub const NSGATE_CHROOT_NOT_RECURSIVE: u32 = 64;
@@ -52,7 +54,9 @@ pub struct nsgate_chroot_options {
 }
 
 // SAFETY: integers only, the size first.
-unsafe impl Extensible for nsgate_chroot_options {}
+unsafe impl Extensible for nsgate_chroot_options {
+    const FIRST: usize = 8;
+}
 
 fn options(from: &nsgate_chroot_options) -> Result<ChrootOptions> {
     flags::known(from.flags, 255)?;
@@ -166,7 +170,11 @@ pub unsafe extern "C" fn nsgate_chroot_run(
 /// done is called exactly once, after the function, if the answer is NSGATE_OK, and never otherwise.
 /// Its status is what nsgate_chroot_run would have answered.
 ///
-/// Ownership: user_data, for both functions, is the caller's to keep until done is called.
+/// run, which may be NULL, gets a number for nsgate_gate_take_back: perhaps after done was called, so
+/// that it must not lie in what that frees.
+///
+/// Ownership: user_data, for both functions, is the caller's to keep until done is called, or the run
+/// is taken back.
 /// Errors: NSGATE_CLOSED; NSGATE_OS.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_chroot_start(
@@ -174,12 +182,15 @@ pub unsafe extern "C" fn nsgate_chroot_start(
     function: nsgate_run_function,
     done: nsgate_done_function,
     user_data: *mut c_void,
+    run: *mut u64,
     error: *mut nsgate_error,
 ) -> nsgate_status {
     entry!(error, {
+        let out = Out::optional(run);
         let job = job(required(function)?, user_data);
         let done = self::done(required(done)?, user_data);
-        chroot.get()?.start(Box::new(job), done)
+        out.write(chroot.get()?.start(Box::new(job), done)?.as_raw());
+        Ok(())
     })
 }
 
@@ -290,7 +301,11 @@ pub unsafe extern "C" fn nsgate_chroot_free(
     chroot: nsgate_chroot,
     error: *mut nsgate_error,
 ) -> nsgate_status {
-    entry!(error, { chroot.close().map(drop) })
+    entry!(error, {
+        // At once, and not by the last call that uses the chroot: the gate must know of it.
+        chroot.close()?.release_unless_attached();
+        Ok(())
+    })
 }
 
 #[cfg(test)]

@@ -34,7 +34,8 @@ pub struct nsgate_directory_entry {
     pub has_stat: u32,
     /// The number of the file. Of a mount point: that of the directory beneath the mount.
     pub inode: u64,
-    /// As lstat(2) gives it, or zeros.
+    /// As lstat(2) gives it, or zeros: where it wasn't asked for or can't be told, in a directory
+    /// that may be read but not searched, for example.
     pub stat: nsgate_stat,
 }
 
@@ -88,10 +89,8 @@ impl Reader {
                     Ok(stat) => Some(stat),
                     // It went away meanwhile.
                     Err(error) if error.os_error() == Some(libc::ENOENT) => continue,
-                    Err(error) => {
-                        self.next = Some(Err(error));
-                        continue;
-                    }
+                    // It is there all the same.
+                    Err(_) => None,
                 },
             };
             buffer.push(&entry, length, stat.as_ref().map(nsgate_stat::from));
@@ -187,7 +186,8 @@ pub unsafe extern "C" fn nsgate_chroot_open_directory(
 
 /// Reads the next entries, "." and ".." left out.
 ///
-/// flags: NSGATE_DIRECTORY_WITH_STAT or 0. An entry that is gone before its stat is left out.
+/// flags: NSGATE_DIRECTORY_WITH_STAT or 0. An entry that is gone before its stat is left out; one that
+/// can't be looked at has none.
 ///
 /// Ownership: buffer is aligned to 8 bytes and takes whole nsgate_directory_entry records; used is how
 /// many bytes they take, 0 at the end.

@@ -5,65 +5,16 @@
 //! directory and umask of its own (CLONE_FS, see unshare(2)). A program whose scheduler moves work
 //! between threads uses nsgate_namespace_run instead.
 
-use std::sync::Mutex;
-use std::thread::{self, ThreadId};
-
 use super::entry::{Out, entry};
 use super::handle::{Handle, nsgate_entered, nsgate_namespace};
 use super::status::{nsgate_error, nsgate_status};
-use crate::sync::lock;
-use crate::{Entered, Error, Result, Status};
+use crate::namespace;
+use crate::stays::{StayId, Thread};
 
-/// A guard that the table keeps for its thread.
+/// Whose stay a handle stands for. What it leads back to is kept for the thread, not here.
 pub(super) struct Stay {
-    thread: ThreadId,
-    guard: Mutex<Option<Guard>>,
-}
-
-struct Guard(Entered);
-
-// SAFETY: the guard is bound to its thread, and only touched there: `restore` compares the threads
-// first, and `Stay` never drops a guard elsewhere.
-unsafe impl Send for Guard {}
-
-impl Stay {
-    fn new(entered: Entered) -> Stay {
-        Stay {
-            thread: thread::current().id(),
-            guard: Mutex::new(Some(Guard(entered))),
-        }
-    }
-
-    /// Whether the stay is over, and how the restore went.
-    fn restore(&self) -> (bool, Result<()>) {
-        if thread::current().id() != self.thread {
-            let message = "the thread that entered has to restore";
-            return (false, Err(Error::new(Status::WrongThread, message)));
-        }
-        let guard = lock(&self.guard).take();
-        let Some(Guard(entered)) = guard else {
-            let message = "the stay is over";
-            return (true, Err(Error::new(Status::InvalidHandle, message)));
-        };
-        match entered.restore() {
-            Ok(()) => (true, Ok(())),
-            Err(failure) => {
-                let over = failure.entered.is_none();
-                *lock(&self.guard) = failure.entered.map(Guard);
-                (over, Err(failure.error))
-            }
-        }
-    }
-}
-
-impl Drop for Stay {
-    fn drop(&mut self) {
-        // Unreachable while the handle stays in the table until its thread restored; were it not,
-        // restoring on another thread would move that one.
-        if thread::current().id() != self.thread {
-            std::mem::forget(lock(&self.guard).take());
-        }
-    }
+    owner: Thread,
+    id: StayId,
 }
 
 /// Puts the calling thread into the namespace.
@@ -71,7 +22,9 @@ impl Drop for Stay {
 /// Enters nest; they are restored in the reverse order. While inside, the thread must not start other
 /// threads.
 ///
-/// Ownership: the stay is ended by nsgate_entered_restore, which this thread must call before it ends.
+/// Ownership: the stay is ended by nsgate_entered_restore, which this thread must call before it ends;
+/// a destructor that runs while it ends is early enough. What is left of a thread that has ended is let
+/// go when any other thread restores it, or a gate closes.
 /// Errors: NSGATE_CLOSED; NSGATE_OS, and the thread stands where it stood.
 #[must_use]
 #[unsafe(no_mangle)]
@@ -82,9 +35,11 @@ pub unsafe extern "C" fn nsgate_namespace_enter(
 ) -> nsgate_status {
     entry!(error, {
         let out = Out::new(out)?;
-        let stay = Stay::new(ns.get()?.enter()?);
-        // Without a handle the stay is dropped here, which brings the thread back.
-        out.write(nsgate_entered::make(stay)?);
+        // First, so that nothing can fail once the thread is inside.
+        let handle = nsgate_entered::vacancy()?;
+        let owner = Thread::current();
+        let id = ns.get()?.enter()?.into_stay();
+        out.write(nsgate_entered::from_id(handle.fill(Stay { owner, id })));
         Ok(())
     })
 }
@@ -93,10 +48,12 @@ pub unsafe extern "C" fn nsgate_namespace_enter(
 ///
 /// Ownership: ends the handle, except for NSGATE_WRONG_THREAD and NSGATE_WRONG_ORDER.
 /// Threads: the one that entered.
-/// Errors: NSGATE_WRONG_THREAD; NSGATE_WRONG_ORDER when something entered later has to be restored
-/// first; NSGATE_OS when namespace and root are restored but the working directory is gone (the thread
-/// then stands in the root); NSGATE_TAINTED when the thread could not be brought back: it is in a
-/// place that it must not be in, and must end without doing anything else.
+/// Errors: NSGATE_WRONG_THREAD; NSGATE_INVALID_STATE, with nothing changed, when that thread has ended,
+/// or the library has brought it back because a callback returned without a restore; NSGATE_WRONG_ORDER
+/// when something entered later has to be restored first; NSGATE_OS when namespace and root are restored
+/// but the working directory is gone (the thread then stands in the root); NSGATE_TAINTED when the thread
+/// could not be brought back: it is in a place that it must not be in, and must end without doing
+/// anything else.
 #[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_entered_restore(
@@ -105,9 +62,9 @@ pub unsafe extern "C" fn nsgate_entered_restore(
 ) -> nsgate_status {
     entry!(error, {
         let stay = entered.get()?;
-        let (over, result) = stay.restore();
-        if over {
-            // Only this thread comes so far, so the handle is still there.
+        let (is_over, result) = namespace::restore(stay.owner, stay.id);
+        if is_over {
+            // Where its thread has ended another may have been quicker.
             let _ = entered.close();
         }
         result

@@ -32,11 +32,11 @@ pub const NSGATE_OUTCOME_ABANDONED: u32 = 4;
 
 /// The outcome is not NSGATE_OUTCOME_RELEASED.
 pub const NSGATE_PROOF_NONE: u32 = 0;
-/// The kernel says that it is gone.
+/// The kernel says that it is gone, as are the mounts below it.
 pub const NSGATE_PROOF_VERIFIED: u32 = 1;
 /// It was let go, but something keeps it: a file that is still open, for example.
 pub const NSGATE_PROOF_HELD: u32 = 2;
-/// The kernel cannot tell.
+/// The kernel cannot tell; or a chroot has, or may have, mounts below its root: see docs/releases.md.
 pub const NSGATE_PROOF_UNVERIFIED: u32 = 3;
 
 /// Waits for its first attempt.
@@ -86,7 +86,8 @@ pub struct nsgate_event {
     pub os_error: i32,
     /// NSGATE_PROOF_...
     pub proof: u32,
-    /// For NSGATE_PROOF_HELD: how many descriptors of this process hold it; 0 when something else does.
+    /// For NSGATE_PROOF_HELD: how many descriptors of this process hold it, of the 4,096 with the lowest
+    /// numbers; 0 when something else does.
     pub held_descriptors: u32,
     /// 1 when the step before the release failed; the release went on all the same.
     pub before_release_failed: u32,
@@ -239,7 +240,8 @@ pub struct nsgate_stats {
     pub workers: u64,
     /// Of these, how many replace a stuck one.
     pub replacement_workers: u64,
-    /// Age of the oldest release that waits for its first attempt.
+    /// Age of the oldest release that waits for its first attempt, or for the end of the last use of
+    /// what it releases.
     pub oldest_queued_ns: u64,
     /// Age of the attempt that has been running longest.
     pub longest_running_ns: u64,
@@ -252,7 +254,9 @@ pub struct nsgate_stats {
 }
 
 // SAFETY: integers only, the size first.
-unsafe impl Extensible for nsgate_stats {}
+unsafe impl Extensible for nsgate_stats {
+    const FIRST: usize = 496;
+}
 
 impl From<&Stats> for nsgate_stats {
     fn from(stats: &Stats) -> nsgate_stats {

@@ -97,7 +97,8 @@ pub unsafe extern "C" fn nsgate_chroot_mkdir_all(
     })
 }
 
-/// Removes a file or an empty directory, as remove(3).
+/// Removes a file or an empty directory, as remove(3). What a mount lies on, be it the chroot's or the
+/// host's, is EBUSY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_chroot_remove(
     chroot: nsgate_chroot,
@@ -124,7 +125,8 @@ pub unsafe extern "C" fn nsgate_chroot_remove_all(
     })
 }
 
-/// Gives a file another name, as renameat2(2).
+/// Gives a file another name, as renameat2(2). What a mount lies on, be it the chroot's or the host's,
+/// is EBUSY, under either name.
 ///
 /// flags: NSGATE_RENAME_NOREPLACE, NSGATE_RENAME_EXCHANGE or 0.
 #[unsafe(no_mangle)]

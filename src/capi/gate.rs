@@ -10,7 +10,7 @@ use super::handle::{Handle, nsgate_gate};
 use super::status::{nsgate_error, nsgate_status};
 use super::structs::{self, Extensible, OutStruct};
 use super::time::date;
-use crate::{Error, Gate, GateOptions, Report, Result, Status, ThreadStart};
+use crate::{Error, Gate, GateOptions, Report, Result, RunId, Status, ThreadStart};
 
 /// What a gate is opened with. 0 anywhere means the default.
 #[repr(C)]
@@ -56,7 +56,9 @@ pub struct nsgate_gate_options {
 pub type nsgate_thread_start_function = Option<extern "C" fn()>;
 
 // SAFETY: integers and a function pointer as an Option, the size first.
-unsafe impl Extensible for nsgate_gate_options {}
+unsafe impl Extensible for nsgate_gate_options {
+    const FIRST: usize = 96;
+}
 
 /// What the running kernel offers, found by trying. 1 is yes.
 #[repr(C)]
@@ -81,7 +83,9 @@ pub struct nsgate_features {
 }
 
 // SAFETY: integers only, the size first.
-unsafe impl Extensible for nsgate_features {}
+unsafe impl Extensible for nsgate_features {
+    const FIRST: usize = 28;
+}
 
 /// What the gate has released since it was opened, and what is left.
 #[repr(C)]
@@ -104,7 +108,9 @@ pub struct nsgate_report {
 }
 
 // SAFETY: integers only, the size first.
-unsafe impl Extensible for nsgate_report {}
+unsafe impl Extensible for nsgate_report {
+    const FIRST: usize = 48;
+}
 
 impl From<&Report> for nsgate_report {
     fn from(report: &Report) -> nsgate_report {
@@ -162,8 +168,8 @@ fn options(from: &nsgate_gate_options) -> Result<GateOptions> {
 /// The calling thread must stand where the process does: in its mount namespace and root.
 /// CAP_SYS_ADMIN is needed in the user namespace that owns the mount namespace.
 ///
-/// Ownership: options is borrowed and may be NULL for the defaults; the gate is ended by
-/// nsgate_gate_close.
+/// Ownership: options is borrowed and may be NULL for the defaults. The handle is ended by
+/// nsgate_gate_free, best after nsgate_gate_close.
 /// Errors: NSGATE_INVALID_STATE when the thread stands elsewhere; NSGATE_UNSUPPORTED when the kernel
 /// lacks what there is no safe way without (openat2, Linux 5.6); NSGATE_OS.
 #[unsafe(no_mangle)]
@@ -182,6 +188,23 @@ pub unsafe extern "C" fn nsgate_gate_open(
         out.write(nsgate_gate::make(Gate::open(options)?)?);
         Ok(())
     })
+}
+
+/// Takes a function that was started, and whose turn has not come, out of the queue. Neither it nor its
+/// done is called, and no release waits for it any more.
+///
+/// run: the number from nsgate_chroot_start or nsgate_namespace_start.
+///
+/// Ownership: what the start was given as user_data is the caller's alone again.
+/// Errors: NSGATE_INVALID_STATE once its turn has come (done is called, or was), or where the gate has no
+/// such run.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsgate_gate_take_back(
+    gate: nsgate_gate,
+    run: u64,
+    error: *mut nsgate_error,
+) -> nsgate_status {
+    entry!(error, { gate.get()?.take_back(RunId::from_raw(run)) })
 }
 
 /// Refuses new resources from now on, as nsgate_gate_close does first, and waits for nothing.

@@ -16,6 +16,8 @@ use crate::{Error, Result, Status, UnmountOptions};
 
 /// Does the host's work, on a worker thread. Answers 0, or the errno it failed with: EBUSY, EINTR,
 /// EAGAIN and ENOMEM are tried again, others fail the job. It may block; it should not for ever.
+///
+/// Signals are blocked there as in a nsgate_run_function, and processes that it starts inherit that.
 pub type nsgate_job_function = Option<extern "C" fn(user_data: *mut c_void) -> i32>;
 
 /// Let the kernel take the mounts off the tree at once and the file systems later (MNT_DETACH), when

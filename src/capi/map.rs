@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::address::nsgate_address;
 use super::callback::{UserData, nsgate_destroy_function};
-use super::entry::{Out, OutArray, entry};
+use super::entry::{Out, OutArray, brief_entry, entry};
 use super::handle::{Handle, nsgate_gate, nsgate_map, nsgate_sandbox};
 use super::life::{self, Until, Value};
 use super::status::{nsgate_error, nsgate_status};
@@ -182,7 +182,7 @@ pub unsafe extern "C" fn nsgate_map_find(
     user_data: *mut *mut c_void,
     error: *mut nsgate_error,
 ) -> nsgate_status {
-    entry!(error, {
+    brief_entry!(error, {
         find(map, By::Sandbox(name(sandbox_id)?), out, user_data)
     })
 }
@@ -198,7 +198,7 @@ pub unsafe extern "C" fn nsgate_map_find_by_address(
     user_data: *mut *mut c_void,
     error: *mut nsgate_error,
 ) -> nsgate_status {
-    entry!(error, {
+    brief_entry!(error, {
         find(
             map,
             By::Address(nsgate_address::read(address)?.into()),
@@ -229,7 +229,7 @@ pub unsafe extern "C" fn nsgate_map_find_by_lifecycle(
     user_data: *mut *mut c_void,
     error: *mut nsgate_error,
 ) -> nsgate_status {
-    entry!(error, {
+    brief_entry!(error, {
         find(map, By::Lifecycle(name(lifecycle_id)?), out, user_data)
     })
 }
@@ -338,8 +338,8 @@ pub unsafe extern "C" fn nsgate_map_network_released(
     })
 }
 
-/// Waits until no life is in the map and no event of one is being told any more. The releases of what
-/// was attached may still go on; nsgate_gate_drain waits for those.
+/// Waits until no life is in the map, no event of one is being told any more, and all that was attached
+/// is handed over. The releases may still go on; nsgate_gate_drain waits for those.
 ///
 /// Errors: NSGATE_TIMED_OUT; NSGATE_WOULD_DEADLOCK from inside a callback of a map.
 #[unsafe(no_mangle)]

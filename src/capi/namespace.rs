@@ -40,7 +40,10 @@ impl From<NamespaceId> for nsgate_namespace_id {
 /// working directory. It must load nothing from there (no name service, no dlopen, no locale) and
 /// start no thread: that would stay inside.
 ///
-/// The thread serves others after it. The umask and blocked signals are put back (not SIGPROF); a
+/// All signals are blocked there, but for those that a thread's own instructions cause. A process that
+/// it starts inherits that, unless told otherwise (POSIX_SPAWN_SETSIGMASK, sigprocmask before exec).
+///
+/// The thread serves others after it. The umask and blocked signals are put back; a
 /// thread that is left with another user or group for files (setfsuid(2)) ends, with NSGATE_TAINTED.
 /// Whatever else it changes of its thread (supplementary groups, capabilities, scheduling, network
 /// namespace, seccomp filters) it must put back itself.
@@ -212,7 +215,11 @@ pub unsafe extern "C" fn nsgate_namespace_run(
 /// done is called exactly once, after the function, if the answer is NSGATE_OK, and never otherwise.
 /// Its status is what nsgate_namespace_run would have answered.
 ///
-/// Ownership: user_data, for both functions, is the caller's to keep until done is called.
+/// run, which may be NULL, gets a number for nsgate_gate_take_back: perhaps after done was called, so
+/// that it must not lie in what that frees.
+///
+/// Ownership: user_data, for both functions, is the caller's to keep until done is called, or the run
+/// is taken back.
 /// Errors: NSGATE_CLOSED; NSGATE_OS.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_namespace_start(
@@ -220,12 +227,15 @@ pub unsafe extern "C" fn nsgate_namespace_start(
     function: nsgate_run_function,
     done: nsgate_done_function,
     user_data: *mut c_void,
+    run: *mut u64,
     error: *mut nsgate_error,
 ) -> nsgate_status {
     entry!(error, {
+        let out = Out::optional(run);
         let job = job(required(function)?, user_data);
         let done = self::done(required(done)?, user_data);
-        ns.get()?.start(Box::new(job), done)
+        out.write(ns.get()?.start(Box::new(job), done)?.as_raw());
+        Ok(())
     })
 }
 

@@ -59,12 +59,14 @@ pub struct nsgate_sandbox_details {
 }
 
 // SAFETY: integers only, the size first.
-unsafe impl Extensible for nsgate_sandbox_details {}
+unsafe impl Extensible for nsgate_sandbox_details {
+    const FIRST: usize = 560;
+}
 
 /// Assigns the life its address.
 ///
 /// Errors: NSGATE_ALREADY_EXISTS when another life owns the address; NSGATE_INVALID_STATE when this one
-/// has another, or its network is released; NSGATE_CLOSED when the map is closed.
+/// has another, or its network is released, or it has ended; NSGATE_CLOSED when the map is closed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_sandbox_assign_network(
     sandbox: nsgate_sandbox,

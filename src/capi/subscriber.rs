@@ -65,7 +65,9 @@ pub struct nsgate_subscriber {
 }
 
 // SAFETY: integers, pointers, and functions as Option, for which NULL is a value; the size first.
-unsafe impl Extensible for nsgate_subscriber {}
+unsafe impl Extensible for nsgate_subscriber {
+    const FIRST: usize = 48;
+}
 
 /// What a subscriber did so far.
 #[repr(C)]
@@ -88,7 +90,9 @@ pub struct nsgate_subscriber_stats {
 }
 
 // SAFETY: integers only, the size first.
-unsafe impl Extensible for nsgate_subscriber_stats {}
+unsafe impl Extensible for nsgate_subscriber_stats {
+    const FIRST: usize = 48;
+}
 
 impl From<&SubscriberStats> for nsgate_subscriber_stats {
     fn from(stats: &SubscriberStats) -> nsgate_subscriber_stats {

@@ -13,6 +13,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::word::{Left, Word};
+use crate::kernel::cancellation::PutOff;
 use crate::sync::lock;
 use crate::{Error, Result, Status};
 
@@ -139,6 +140,8 @@ impl<T: Send + Sync + 'static> Table<T> {
 
     #[cold]
     fn remove(&self, slot: &Slot<T>, index: u32) {
+        // What is dropped may close descriptors and call the host, also after a brief look-up.
+        let _put_off = PutOff::begin();
         // SAFETY: called once per life, by the last to leave a closed slot: nobody else is in it.
         let value = unsafe { (*slot.value.get()).assume_init_read() };
         let generation = slot.word.generation();

@@ -9,7 +9,7 @@ use super::stat::FileTime;
 use super::target::{check_length, failed};
 use crate::error::Result;
 use crate::kernel::descriptor::{self, MagicLink, fstat, fstatfs};
-use crate::kernel::path::{open_in_root, refuse_nul};
+use crate::kernel::path::{Clipped, open_in_root, refuse_nul};
 
 impl Root<'_> {
     pub(crate) fn chmod(&self, path: &Path, mode: u32) -> Result<()> {
@@ -62,7 +62,7 @@ impl Root<'_> {
             Err(_) if is_read_only(fd.as_fd()) => {
                 Err(failed(self.as_fd(), bytes, "truncate", libc::EROFS))
             }
-            Err(error) => Err(error.with_context(path.display())),
+            Err(error) => Err(error.with_context(Clipped(bytes))),
         }
     }
 

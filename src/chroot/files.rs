@@ -63,7 +63,8 @@ impl Chroot {
         self.root(&tree).read_dir(path.as_ref(), false)
     }
 
-    /// The same with what lstat(2) says of each entry. One that vanishes meanwhile is left out.
+    /// The same with what lstat(2) says of each entry. One that vanishes meanwhile is left out; one
+    /// that can't be looked at comes without.
     pub fn read_dir_with_stat(&self, path: impl AsRef<Path>) -> Result<ReadDir> {
         let tree = self.tree()?;
         self.root(&tree).read_dir(path.as_ref(), true)
@@ -83,10 +84,12 @@ impl Chroot {
     }
 
     /// Removes a file, a symbolic link itself, or an empty directory: unlink(2), and where that says
-    /// EISDIR rmdir(2), as remove(3). The root is EBUSY.
+    /// EISDIR rmdir(2), as remove(3). The root is EBUSY, and so is what a mount lies on, be it the
+    /// chroot's or the host's.
     pub fn remove(&self, path: impl AsRef<Path>) -> Result<()> {
         let tree = self.tree()?;
-        self.root(&tree).remove(path.as_ref())
+        self.root(&tree)
+            .remove(path.as_ref(), tree.may_have_mounts())
     }
 
     /// Removes whatever is at the path, a directory with all that is in it. A symbolic link is removed,
@@ -99,10 +102,12 @@ impl Chroot {
     /// and a bounded number of descriptors.
     pub fn remove_all(&self, path: impl AsRef<Path>) -> Result<()> {
         let tree = self.tree()?;
-        self.root(&tree).remove_all(path.as_ref())
+        let go_on = || self.tree().map(drop);
+        self.root(&tree).remove_all(path.as_ref(), &go_on)
     }
 
-    /// Gives a file another name (rename(2), renameat2(2)).
+    /// Gives a file another name (rename(2), renameat2(2)). What a mount lies on, be it the chroot's or
+    /// the host's, is EBUSY, under either name.
     pub fn rename(
         &self,
         from: impl AsRef<Path>,
@@ -110,7 +115,8 @@ impl Chroot {
         options: RenameOptions,
     ) -> Result<()> {
         let tree = self.tree()?;
-        self.root(&tree).rename(from.as_ref(), to.as_ref(), options)
+        self.root(&tree)
+            .rename(from.as_ref(), to.as_ref(), options, tree.may_have_mounts())
     }
 
     /// Gives a file a further name (link(2)); a symbolic link itself, not what it leads to.

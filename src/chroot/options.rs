@@ -22,11 +22,14 @@ pub enum Propagation {
     Private,
     /// Mounts and unmounts below the volume reach the chroot once its namespace is made, but
     /// nothing goes back. The volume must lie on a shared mount for that.
+    ///
+    /// A later mount keeps the attributes that the host gives it: what the options refuse (changes,
+    /// devices, setuid, programs) holds for the mounts that were there at the open only.
     Slave,
 }
 
 /// The attributes of a chroot's mounts; all of them are set, on all mounts of the tree, before
-/// anybody can use it.
+/// anybody can use it. Later mounts of the host ([`Propagation::Slave`]) and of jobs have their own.
 ///
 /// ```
 /// let mut options = nsgate::ChrootOptions::default();
@@ -44,7 +47,7 @@ pub struct ChrootOptions {
     pub nodev: bool,
     /// Refuse to execute programs.
     pub noexec: bool,
-    /// Follow no symbolic link (Linux 5.10).
+    /// Follow no symbolic link (Linux 5.10; EINVAL on 5.12 and 5.13).
     pub nosymfollow: bool,
     /// Whether later mounts of the host reach the chroot.
     pub propagation: Propagation,

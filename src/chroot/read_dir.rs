@@ -36,13 +36,15 @@ pub struct DirEntry {
     pub kind: FileKind,
     /// Its inode number. Of a mount point: that of the directory beneath the mount.
     pub inode: u64,
-    /// What lstat(2) says of it, where that was asked for.
+    /// What lstat(2) says of it, where that was asked for and could be told: in a directory that may
+    /// be read but not searched, or of a mount whose server is gone, it can't.
     pub stat: Option<FileStat>,
 }
 
 /// The entries of an open directory, in the order in which the file system gives them.
 ///
-/// It owns its descriptor and outlives the chroot it comes from. After an error it ends.
+/// It owns its descriptor and outlives the chroot it comes from. An error is one of reading the
+/// directory; after it, it ends.
 ///
 /// ```
 /// # let gate = nsgate::Gate::open(nsgate::GateOptions::default())?;
@@ -52,7 +54,7 @@ pub struct DirEntry {
 /// chroot.create("b", 0o644)?;
 /// let mut bytes = 0;
 /// for entry in chroot.read_dir_with_stat("/")? {
-///     bytes += entry?.stat.expect("was asked for").size();
+///     bytes += entry?.stat.map_or(0, |stat| stat.size());
 /// }
 /// assert_eq!(bytes, 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -95,7 +97,8 @@ impl ReadDir {
                         stat = Some(found);
                     }
                     Err(error) if error.os_error() == Some(libc::ENOENT) => continue,
-                    Err(error) => return Err(error),
+                    // It is there all the same.
+                    Err(_) => {}
                 }
             }
             return Ok(Some(DirEntry {
@@ -125,6 +128,7 @@ impl Iterator for ReadDir {
         if !matches!(next, Some(Ok(_))) {
             // Nothing more comes, and a reader that is kept takes no room.
             self.buffer = Vec::new();
+            self.position = 0;
             self.ended = true;
         }
         next

@@ -6,15 +6,19 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use super::Inner;
 use crate::error::{Error, Result, Status};
+use crate::kernel::dissolve::DetachedTree;
+use crate::kernel::mount_list;
 use crate::releasable::{Open, Releasable};
 use crate::release::{BeforeRelease, Hook, Lane, MountProof, Proof, Reservation, Resource, Ticket};
 
 /// The descriptors of a chroot. Boxed when it is opened, so that its release allocates nothing.
 pub(crate) struct Tree {
     /// The root of the detached copy, which all file operations resolve beneath.
-    pub(super) descriptor: Option<Arc<OwnedFd>>,
+    pub(super) descriptor: Option<Arc<DetachedTree>>,
     /// The namespace that jobs run in, once there is one.
     pub(super) namespace: OnceLock<OwnedFd>,
+    /// It is one mount, which nothing can be mounted on before there is a namespace.
+    is_single: bool,
     proof: MountProof,
     /// A server is behind it: what touches it may hang.
     is_served: bool,
@@ -24,12 +28,14 @@ impl Tree {
     pub(super) fn new(
         descriptor: OwnedFd,
         namespace: Option<OwnedFd>,
+        is_single: bool,
         proof: MountProof,
         is_served: bool,
     ) -> Tree {
         Tree {
+            is_single,
             is_served,
-            descriptor: Some(Arc::new(descriptor)),
+            descriptor: Some(Arc::new(DetachedTree::new(descriptor, is_single))),
             namespace: namespace.map_or_else(OnceLock::new, OnceLock::from),
             proof,
         }
@@ -42,13 +48,19 @@ impl Resource for Tree {
             return Ok(Proof::Unverified);
         };
         let mark = self.proof.mark(descriptor.as_fd());
+        let is_alone = mark.is_some()
+            && match self.namespace.get() {
+                // The root of the empty namespace, and the tree's on it.
+                Some(namespace) => mount_list::has_at_most(2, namespace.as_fd()) == Some(true),
+                None => self.proof.is_alone(&descriptor),
+            };
         // The tree first: once the namespace is gone, mounts below it vanish under the tree.
         drop(descriptor);
         drop(self.namespace.take());
-        Ok(self.proof.outcome(mark))
+        Ok(self.proof.outcome(mark, is_alone))
     }
 
-    fn detached_tree(&self) -> Option<Arc<OwnedFd>> {
+    fn detached_tree(&self) -> Option<Arc<DetachedTree>> {
         let is_detached = self.namespace.get().is_none() && !self.is_served;
         self.descriptor.clone().filter(|_| is_detached)
     }
@@ -73,12 +85,17 @@ impl OpenChroot {
         }
     }
 
+    /// Whether mounts may lie on names below its root.
+    pub(super) fn may_have_mounts(&self) -> bool {
+        !self.tree.is_single || self.tree.namespace.get().is_some()
+    }
+
     pub(super) fn set_hook(&self, hook: Option<Hook>) -> Result<()> {
         let Some(hook) = hook else {
-            drop(self.reservation.take_hook());
+            drop(self.reservation.take_hook()?);
             return Ok(());
         };
-        if self.reservation.set_hook(hook) {
+        if self.reservation.set_hook(hook)? {
             return Ok(());
         }
         Err(Error::new(
@@ -103,6 +120,10 @@ impl Open for OpenChroot {
 
     fn ticket(&self) -> Ticket {
         self.reservation.ticket()
+    }
+
+    fn announce(&self) {
+        self.reservation.announce();
     }
 
     fn submit(self) {

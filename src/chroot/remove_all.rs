@@ -1,31 +1,47 @@
 //! Removing a whole tree, by descriptors: a directory that is swapped for a symbolic link while this
-//! runs loses the link, and nothing behind it is touched.
+//! runs loses the link, and nothing behind it is touched. What is mounted in the tree is not entered.
 //!
-//! Depth costs memory only. The deepest few directories are kept open, and the way back up to one that
-//! was closed is looked up again from the directory that the tree is in, beneath it and through no
-//! link. There is no recursion.
+//! There is no recursion. [`Removal`] has the [`Way`] from the top of the tree to the directory that is
+//! worked on, its last level; each level has the names of directories in it that are still to go. A
+//! step of the loop does one of three things with the last level:
+//!
+//! - while it has names, it takes one and goes down into that directory, which is the last level then;
+//! - else, where its listing has not ended, it reads on: files go, directories are noted;
+//! - else it takes the level off the way and removes it from the one above. Where that says that it isn't
+//!   empty, it goes down again, a bounded number of times.
+//!
+//! Between two steps the last level is open, and nothing is noted that isn't below the way.
+
+mod sweep;
+mod way;
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::root::Root;
-use super::target::Target;
-use crate::error::{Error, Result, Status};
-use crate::kernel::entries::{self, Entries, getdents64};
+use super::target::{Target, failed};
+use crate::error::{Error, Result};
+use crate::kernel::entries;
 use crate::kernel::file::{Unlink, unlinkat};
-use crate::kernel::path::{PATH_MAX, open_beneath, with_c_path};
+use sweep::sweep;
+use way::{Level, Way, open_level};
 
-/// How many directories of the tree are open at most.
-const OPEN: usize = 32;
+/// The most levels of a tree: each takes memory here, and more in the kernel.
+const DEPTH: usize = 1 << 17;
+
+/// Bytes that the names of directories may take, all levels together. The level at depth d (from one)
+/// may have one d(d+1)th of it, which adds up to no more; and one name in any case.
+const NOTED: usize = 2 << 20;
 
 /// How often one directory is read again because it wasn't empty when its entries were gone: somebody
 /// else fills it, or the file system leaves out entries while others are removed.
 const PASSES: u32 = 16;
 
 impl Root<'_> {
-    pub(crate) fn remove_all(&self, path: &Path) -> Result<()> {
+    /// `go_on` is asked before each directory and now and then between files; its error ends it.
+    pub(crate) fn remove_all(&self, path: &Path, go_on: &dyn Fn() -> Result<()>) -> Result<()> {
         let path = path.as_os_str().as_bytes();
         let target = match Target::resolve(self, path, "unlinkat") {
             Err(error) if is_gone(&error) && !path.is_empty() => return Ok(()),
@@ -40,7 +56,7 @@ impl Root<'_> {
             }
             match unlinkat(parent, &name, Unlink::File) {
                 Err(error) if error.os_error() == Some(libc::EISDIR) => {
-                    Removal::new(parent).run(&name)
+                    Removal::new(parent, go_on).run(name)
                 }
                 answer => answer,
             }
@@ -67,46 +83,42 @@ fn is_swapped(error: &Error) -> bool {
     matches!(error.os_error(), Some(libc::ENOTDIR | libc::ELOOP))
 }
 
-/// A directory on the way from the top of the tree to where the work is.
-struct Level {
-    name: CString,
-    fd: Option<OwnedFd>,
-    /// Names of directories in it that are still to be removed.
-    directories: Vec<CString>,
-    passes: u32,
-    /// Something in it could not be removed.
-    failed: bool,
+fn is_filled(error: &Error) -> bool {
+    matches!(error.os_error(), Some(libc::ENOTEMPTY | libc::EEXIST))
 }
 
 struct Removal<'a> {
-    /// The directory that the top of the tree is in.
-    base: BorrowedFd<'a>,
-    levels: Vec<Level>,
-    /// Levels below this number are closed.
-    first_open: usize,
+    way: Way<'a>,
+    /// Levels that the way may have.
+    depth: usize,
     /// For reading one directory after the other.
     buffer: Vec<u8>,
+    go_on: &'a dyn Fn() -> Result<()>,
     error: Option<Error>,
 }
 
 impl<'a> Removal<'a> {
-    fn new(base: BorrowedFd<'a>) -> Removal<'a> {
+    /// `base` is the directory that the top of the tree is in.
+    fn new(base: BorrowedFd<'a>, go_on: &'a dyn Fn() -> Result<()>) -> Removal<'a> {
         Removal {
-            base,
-            levels: Vec::new(),
-            first_open: 0,
+            way: Way::new(base),
+            depth: DEPTH,
             buffer: entries::buffer(),
+            go_on,
             error: None,
         }
     }
 
-    /// Removes the directory `top` and everything in it that can be removed; the first error counts.
-    fn run(mut self, top: &CStr) -> Result<()> {
-        self.enter(top.to_owned());
-        while let Some(level) = self.levels.last_mut() {
+    /// Removes the directory `top` and everything in it that can be removed; the first error counts,
+    /// unless it is told to stop.
+    fn run(mut self, top: CString) -> Result<()> {
+        self.go_down(top, 0);
+        while let Some(level) = self.way.last_mut() {
+            (self.go_on)()?;
             match level.directories.pop() {
-                Some(name) => self.enter(name),
-                None => self.leave(),
+                Some(name) => self.go_down(name, 0),
+                None if level.position.is_some() => self.read_on(),
+                None => self.go_up(),
             }
         }
         self.error.map_or(Ok(()), Err)
@@ -114,201 +126,110 @@ impl<'a> Removal<'a> {
 
     /// Keeps the first error and marks the directory that it happened in.
     fn fail(&mut self, error: Error) {
-        if let Some(level) = self.levels.last_mut() {
+        if let Some(level) = self.way.last_mut() {
             level.failed = true;
         }
         self.error.get_or_insert(error);
     }
 
-    /// Goes down into the directory `name`, and removes all in it but directories.
-    fn enter(&mut self, name: CString) {
-        let opened = self.open_last().and_then(|parent| {
-            let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
-            open_beneath(parent, &name, flags)
-        });
-        let fd = match opened {
-            Ok(fd) => fd,
-            Err(error) if is_gone(&error) => return,
-            Err(error) => return self.remove_unopened(&name, error),
-        };
-        self.levels.push(Level {
-            name,
-            fd: Some(fd),
-            directories: Vec::new(),
-            passes: 0,
-            failed: false,
-        });
-        if self.levels.len() - self.first_open > OPEN {
-            self.levels[self.first_open].fd = None;
-            self.first_open += 1;
+    /// Goes into the directory `name` of the last level, which was read so many times.
+    fn go_down(&mut self, name: CString, passes: u32) {
+        let parent = self.way.directory();
+        if self.way.depth() == self.depth {
+            let error = failed(parent, name.to_bytes(), "openat2", libc::ENAMETOOLONG);
+            return self.fail(error);
         }
-        self.sweep();
+        match open_level(parent, name.to_bytes()) {
+            Ok(fd) => self.way.push(Level::new(name, passes + 1), fd),
+            Err(error) if is_gone(&error) => {}
+            Err(error) => self.remove_unopened(&name, error),
+        }
     }
 
-    /// For what can't be opened as a directory: it may be none any more, or empty all the same.
+    /// For what can't be opened as a directory: it may be none any more, or empty all the same. Any
+    /// other error than these leaves open whether something is mounted there, which would go with it.
     fn remove_unopened(&mut self, name: &CStr, error: Error) {
-        let what = match is_swapped(&error) {
-            true => Unlink::File,
-            false => Unlink::Directory,
+        let what = match error.os_error() {
+            _ if is_swapped(&error) => Unlink::File,
+            Some(libc::EACCES) => Unlink::Directory,
+            _ => return self.fail(error),
         };
-        let removed = self
-            .open_last()
-            .and_then(|parent| unlinkat(parent, name, what));
-        match removed {
+        match unlinkat(self.way.directory(), name, what) {
             Ok(()) => {}
             Err(error) if is_gone(&error) => {}
             Err(_) => self.fail(error),
         }
     }
 
-    /// Removes every entry of the last level that is no directory, and notes those that are.
-    fn sweep(&mut self) {
-        let Some(mut level) = self.levels.pop() else {
+    /// Reads the last level from where its listing stands.
+    fn read_on(&mut self) {
+        let depth = self.way.depth();
+        let Some((level, fd)) = self.way.last_with_directory() else {
             return;
         };
-        level.passes += 1;
-        let swept = match &level.fd {
-            Some(fd) => sweep(fd.as_fd(), &mut self.buffer, &mut level.directories),
-            None => Ok(()),
-        };
-        // They are taken from the end: in the order in which the file system lists them.
-        level.directories.reverse();
-        self.levels.push(level);
+        let room = NOTED / (depth * (depth + 1));
+        let swept = sweep(fd, &mut self.buffer, level, room, self.go_on);
         if let Err(error) = swept {
             self.fail(error);
         }
     }
 
     /// Removes the last level itself, whose entries are done with.
-    fn leave(&mut self) {
-        let Some(level) = self.levels.pop() else {
+    fn go_up(&mut self) {
+        let Some(level) = self.way.pop() else {
             return;
         };
+        let reached = self.way.reopen();
         if level.failed {
             // It can't be empty, and why was noted.
-            if let Some(above) = self.levels.last_mut() {
+            if let Some(above) = self.way.last_mut() {
                 above.failed = true;
             }
-            return self.close_up();
+            return;
         }
-        let removed = self
-            .open_last()
-            .and_then(|parent| unlinkat(parent, &level.name, Unlink::Directory));
-        match removed {
+        if let Err(error) = reached {
+            // What the level was in is elsewhere now: nothing has its name here.
+            return match is_gone(&error) || is_swapped(&error) {
+                true => {}
+                false => self.fail(error),
+            };
+        }
+        match unlinkat(self.way.directory(), &level.name, Unlink::Directory) {
             Ok(()) => {}
             Err(error) if is_gone(&error) => {}
             Err(error) if is_swapped(&error) => self.remove_unopened(&level.name, error),
-            Err(error) if is_filled(&error) && level.passes < PASSES => self.again(level),
+            Err(error) if is_filled(&error) && level.passes < PASSES => {
+                self.go_down(level.name, level.passes);
+            }
             Err(error) => self.fail(error),
         }
-        self.close_up();
     }
+}
 
-    /// Reads a directory from its start again.
-    fn again(&mut self, level: Level) {
-        let passes = level.passes;
-        let depth = self.levels.len();
-        self.enter(level.name);
-        if let Some(level) = self.levels.get_mut(depth) {
-            level.passes += passes;
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn what_is_deeper_than_the_bound_stays_and_the_rest_goes() {
+        let base = std::env::temp_dir().join(format!("nsgate-depth-{}", std::process::id()));
+        for path in ["top/2/3/4/5", "top/2/beside", "top/beside"] {
+            fs::create_dir_all(base.join(path)).expect("directories");
         }
-    }
-
-    fn close_up(&mut self) {
-        self.first_open = self.first_open.min(self.levels.len());
-    }
-
-    /// The directory of the last level, opened again if it was closed; the base when there is none.
-    fn open_last(&mut self) -> Result<BorrowedFd<'_>> {
-        let Some(last) = self.levels.len().checked_sub(1) else {
-            return Ok(self.base);
+        let directory = fs::File::open(&base).expect("the base");
+        let remove = |depth| {
+            let mut removal = Removal::new(directory.as_fd(), &|| Ok(()));
+            removal.depth = depth;
+            removal.run(c"top".to_owned())
         };
-        if self.first_open > last {
-            self.reopen()?;
-        }
-        match &self.levels[last].fd {
-            Some(fd) => Ok(fd.as_fd()),
-            None => Err(Error::new(Status::InvalidState, "a level is not open")),
-        }
-    }
-
-    /// Opens the last half of [`OPEN`] levels again, after all had been closed on the way down.
-    fn reopen(&mut self) -> Result<()> {
-        let first = self.levels.len().saturating_sub(OPEN / 2);
-        let mut above: Option<OwnedFd> = None;
-        let mut way = Vec::new();
-        for level in &self.levels[..first] {
-            if way.len() + level.name.count_bytes() + 2 >= PATH_MAX {
-                above = Some(step(
-                    above.as_ref().map_or(self.base, |fd| fd.as_fd()),
-                    &way,
-                )?);
-                way.clear();
-            }
-            way.extend_from_slice(level.name.to_bytes());
-            way.push(b'/');
-        }
-        if !way.is_empty() {
-            above = Some(step(
-                above.as_ref().map_or(self.base, |fd| fd.as_fd()),
-                &way,
-            )?);
-        }
-        let mut above = above.as_ref().map_or(self.base, |fd| fd.as_fd());
-        for level in &mut self.levels[first..] {
-            let opened = step(above, level.name.to_bytes())?;
-            let opened: &OwnedFd = level.fd.insert(opened);
-            above = opened.as_fd();
-        }
-        self.first_open = first;
-        Ok(())
-    }
-}
-
-/// Down again along `way`. Where something else than a directory is now, the directory that was
-/// listed has vanished, which is no error here.
-fn step(from: BorrowedFd<'_>, way: &[u8]) -> Result<OwnedFd> {
-    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
-    with_c_path(way, |way| open_beneath(from, way, flags)).map_err(|error| {
-        if is_swapped(&error) {
-            Error::os(error, libc::ENOENT)
-        } else {
-            error
-        }
-    })
-}
-
-fn is_filled(error: &Error) -> bool {
-    matches!(error.os_error(), Some(libc::ENOTEMPTY | libc::EEXIST))
-}
-
-/// Removes every entry that is no directory; goes on after an error and returns the first.
-// As a part of its caller the loop keeps its variables in memory, and a removal takes a tenth longer.
-#[inline(never)]
-fn sweep(
-    directory: BorrowedFd<'_>,
-    buffer: &mut Vec<u8>,
-    directories: &mut Vec<CString>,
-) -> Result<()> {
-    let mut first = Ok(());
-    loop {
-        getdents64(directory, buffer)?;
-        if buffer.is_empty() {
-            return first;
-        }
-        for entry in Entries::of(buffer) {
-            if entry.kind() == libc::DT_DIR {
-                directories.push(entry.name().to_owned());
-                continue;
-            }
-            match unlinkat(directory, entry.name(), Unlink::File) {
-                Ok(()) => {}
-                Err(error) if is_gone(&error) => {}
-                Err(error) if error.os_error() == Some(libc::EISDIR) => {
-                    directories.push(entry.name().to_owned());
-                }
-                Err(error) => first = first.and(Err(error)),
-            }
-        }
+        let error = remove(4).expect_err("five levels");
+        assert_eq!(error.os_error(), Some(libc::ENAMETOOLONG));
+        let left = |path: &str| fs::read_dir(base.join(path)).expect("a directory").count();
+        assert_eq!((left("top"), left("top/2"), left("top/2/3/4/5")), (1, 1, 0));
+        remove(5).expect("five levels");
+        fs::remove_dir(&base).expect("an empty directory");
     }
 }

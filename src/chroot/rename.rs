@@ -9,7 +9,7 @@ use super::root::Root;
 use super::target::{Target, check_length, failed};
 use crate::error::Result;
 use crate::kernel::descriptor::{fstat, link_descriptor, readlink};
-use crate::kernel::file::{linkat, lstatat, renameat2, symlinkat};
+use crate::kernel::file::{linkat, lstatat, mount_on, renameat2, symlinkat};
 use crate::kernel::path::{open_in_root, with_c_path};
 
 /// How a rename treats what is at the new name, as the flags of renameat2(2).
@@ -52,7 +52,14 @@ impl RenameOptions {
 }
 
 impl Root<'_> {
-    pub(crate) fn rename(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+    /// `may_have_mounts`: some may lie on names below this root.
+    pub(crate) fn rename(
+        &self,
+        from: &Path,
+        to: &Path,
+        options: RenameOptions,
+        may_have_mounts: bool,
+    ) -> Result<()> {
         let (from, to) = (from.as_os_str().as_bytes(), to.as_os_str().as_bytes());
         let flags = options.flags();
         if options.noreplace && options.exchange {
@@ -72,6 +79,14 @@ impl Root<'_> {
         let to_name = to.name().unwrap_or(b"..");
         let renamed = with_c_path(from_name, |from_name| {
             with_c_path(to_name, |to_name| {
+                if may_have_mounts {
+                    let lies_on_from = mount_on(from.parent(), from_name)?;
+                    // The same on both is the same name twice, which changes nothing.
+                    if lies_on_from != mount_on(to.parent(), to_name)? {
+                        let name = from_name.to_bytes();
+                        return Err(failed(from.parent(), name, "renameat2", libc::EBUSY));
+                    }
+                }
                 renameat2((from.parent(), from_name), (to.parent(), to_name), flags)
             })
         });

@@ -9,13 +9,15 @@ use std::sync::{Arc, Mutex};
 use nix::fcntl::AT_FDCWD;
 
 use super::namespace::{go_inside, set_attributes};
-use super::options::ChrootOptions;
+use super::options::{ChrootOptions, Propagation};
 use super::release::{OpenChroot, Tree};
+use super::target::check_length;
 use super::{Chroot, Inner};
 use crate::error::{Error, Result, Status};
 use crate::gate::Gate;
 use crate::kernel::path::{directory_in_root, directory_without_links};
 use crate::kernel::{mount, served};
+use crate::label::Label;
 use crate::releasable::Releasable;
 use crate::release::{Kind, MountProof};
 use crate::trace;
@@ -61,10 +63,11 @@ impl Chroot {
     /// WOULD_DEADLOCK comes as from a run. Otherwise as [`Chroot::open`].
     pub fn open_chroot(&self, path: impl AsRef<Path>, options: &ChrootOptions) -> Result<Chroot> {
         let path = path.as_ref();
+        let bytes = path.as_os_str().as_bytes();
         let open = self.0.releasable.begin()?;
+        check_length(open.as_fd(), bytes, "openat2")?;
         let gate = &self.0.gate;
         let clone = || {
-            let bytes = path.as_os_str().as_bytes();
             let directory = directory_in_root(open.as_fd(), bytes, options.nofollow)?;
             let mut cloned = None;
             let place = &mut cloned;
@@ -91,10 +94,10 @@ impl Chroot {
         clone: impl FnOnce() -> Result<OwnedFd>,
     ) -> Result<Chroot> {
         trace::open(volume, options, |trace| {
-            let label = volume.to_string_lossy();
+            let label = Label(volume).to_string();
             let reservation = gate.releases().reserve(Kind::Chroot, &label)?;
             let tree = make_tree(gate, options, clone)
-                .map_err(|error| error.with_context(format_args!("chroot {}", volume.display())))?;
+                .map_err(|error| error.with_context(format_args!("chroot {label}")))?;
             let ticket = reservation.ticket();
             trace.reserved(ticket);
             Ok(Chroot(Arc::new_cyclic(|chroot| {
@@ -124,5 +127,8 @@ fn make_tree(
         true => MountProof::none(),
         false => gate.releases().mount_proof(),
     };
-    Ok(Tree::new(descriptor, namespace, proof, is_served))
+    let is_single = !options.recursive && options.propagation == Propagation::Private;
+    Ok(Tree::new(
+        descriptor, namespace, is_single, proof, is_served,
+    ))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result, Status};
-use crate::release::RetryOptions;
+use crate::release::{RetryOptions, Ticket};
 
 /// Limits and budgets of a gate. Start from [`GateOptions::default`]. A time that the clock can't
 /// count, such as [`Duration::MAX`], is never over.
@@ -94,11 +94,14 @@ impl Default for GateOptions {
     }
 }
 
+/// The most places that tickets can tell apart beside the ones that remember.
+const MOST_PLACES: u32 = (Ticket::PLACES - Ticket::REMEMBERED) as u32;
+
 impl GateOptions {
     /// Sizes that would only fail later, or take the machine with them.
     pub(super) fn check(&self) -> Result<()> {
         let limits = [
-            ("capacity", self.capacity, 1 << 24),
+            ("capacity", self.capacity, MOST_PLACES),
             ("event_capacity", self.event_capacity, 1 << 20),
             ("namespace_threads", self.namespace_threads, 4_096),
             ("blocking_workers", self.blocking_workers, 1_024),
@@ -122,5 +125,24 @@ impl GateOptions {
             ));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_no_more_places_than_tickets_tell_apart() {
+        let with = |capacity| GateOptions {
+            capacity,
+            ..GateOptions::default()
+        };
+        assert_eq!(MOST_PLACES, (1 << 24) - 4_096);
+        assert_eq!(with(MOST_PLACES).check(), Ok(()));
+        for capacity in [0, MOST_PLACES + 1, 1 << 24] {
+            let refused = with(capacity).check().unwrap_err();
+            assert_eq!(refused.status(), Status::InvalidArgument, "{capacity}");
+        }
     }
 }

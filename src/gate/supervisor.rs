@@ -6,10 +6,11 @@
 use std::os::fd::AsFd;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use crate::error::{Error, Result, Status};
 use crate::kernel::process::{self, ProcRoot};
-use crate::kernel::signals;
+use crate::kernel::{cancellation, signals};
 
 /// What a library thread does.
 pub(crate) type Body = Box<dyn FnOnce() + Send>;
@@ -61,7 +62,7 @@ impl Supervisor {
         }
     }
 
-    /// Starts a thread whose signals are blocked. `name` has 15 bytes at most.
+    /// Starts a thread whose signals are blocked, and that can't be cancelled. `name` has 15 bytes at most.
     pub(crate) fn spawn(&self, name: &'static str, body: Body) -> Result<()> {
         let (reply, answer) = mpsc::sync_channel(1);
         let gone = || Error::closed("the supervisor thread is gone");
@@ -69,6 +70,14 @@ impl Supervisor {
             .send(Request { name, body, reply })
             .map_err(|_| gone())?;
         answer.recv().unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+/// Has a thread made in place of the calling one, which is lost: however long it takes until one can be.
+pub(crate) fn insist(start: impl Fn() -> Result<()>) {
+    const PAUSE: Duration = Duration::from_millis(20);
+    while start().is_err() {
+        thread::sleep(PAUSE);
     }
 }
 
@@ -87,6 +96,7 @@ fn spawn(name: &'static str, body: Body) -> Result<()> {
     let builder = thread::Builder::new().name(name.to_string());
     let thread = move || {
         signals::block();
+        cancellation::refuse();
         body();
     };
     match builder.spawn(thread) {

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use crate::error::Result;
 use crate::kernel::path::{Clipped, Mode};
 use crate::kernel::process::ProcRoot;
-use crate::kernel::syscall::check;
+use crate::kernel::syscall::uninterrupted;
 
 /// The libc crate lacks the number on arm64; it is the same everywhere.
 pub(crate) const SYS_FCHMODAT2: libc::c_long = 452;
@@ -18,9 +18,10 @@ pub(crate) const SYS_FCHMODAT2: libc::c_long = 452;
 pub(crate) fn fstat(fd: BorrowedFd<'_>) -> Result<libc::stat> {
     // SAFETY: stat is plain data, all zero is a value of it.
     let mut stat: libc::stat = unsafe { std::mem::zeroed() };
-    check(
+    let place = &raw mut stat;
+    uninterrupted(
         // SAFETY: an open descriptor and a place for the answer.
-        unsafe { libc::fstat(fd.as_raw_fd(), &mut stat) }.into(),
+        || unsafe { libc::fstat(fd.as_raw_fd(), place) }.into(),
         || format!("fstat({}, …)", fd.as_raw_fd()),
     )?;
     Ok(stat)
@@ -29,9 +30,10 @@ pub(crate) fn fstat(fd: BorrowedFd<'_>) -> Result<libc::stat> {
 pub(crate) fn fstatfs(fd: BorrowedFd<'_>) -> Result<libc::statfs64> {
     // SAFETY: statfs is plain data, all zero is a value of it.
     let mut statfs: libc::statfs64 = unsafe { std::mem::zeroed() };
-    check(
+    let place = &raw mut statfs;
+    uninterrupted(
         // SAFETY: an open descriptor and a place for the answer.
-        unsafe { libc::fstatfs64(fd.as_raw_fd(), &mut statfs) }.into(),
+        || unsafe { libc::fstatfs64(fd.as_raw_fd(), place) }.into(),
         || format!("fstatfs({}, …)", fd.as_raw_fd()),
     )?;
     Ok(statfs)
@@ -45,23 +47,15 @@ pub(crate) fn link_descriptor(
     to: (BorrowedFd<'_>, &CStr),
 ) -> Result<()> {
     let magic = MagicLink::new(fd);
-    check(
+    let (proc_fd, path) = (proc.as_fd().as_raw_fd(), magic.as_c_str());
+    let (to_fd, name, flags) = (to.0.as_raw_fd(), to.1, libc::AT_SYMLINK_FOLLOW);
+    uninterrupted(
         // SAFETY: two open descriptors and two NUL-terminated names.
-        unsafe {
-            libc::linkat(
-                proc.as_fd().as_raw_fd(),
-                magic.as_c_str().as_ptr(),
-                to.0.as_raw_fd(),
-                to.1.as_ptr(),
-                libc::AT_SYMLINK_FOLLOW,
-            )
-        }
-        .into(),
+        || unsafe { libc::linkat(proc_fd, path.as_ptr(), to_fd, name.as_ptr(), flags) }.into(),
         || {
             format!(
-                "linkat(/proc, {magic}, {}, {}, AT_SYMLINK_FOLLOW)",
-                to.0.as_raw_fd(),
-                Clipped(to.1.to_bytes()),
+                "linkat(/proc, {magic}, {to_fd}, {}, AT_SYMLINK_FOLLOW)",
+                Clipped(name.to_bytes()),
             )
         },
     )
@@ -73,16 +67,11 @@ pub(crate) fn link_descriptor(
 pub(crate) fn readlink(fd: BorrowedFd<'_>) -> Result<Vec<u8>> {
     let mut text: Vec<u8> = Vec::with_capacity(256);
     loop {
-        let length = check(
+        let (place, room) = (text.as_mut_ptr().cast(), text.capacity());
+        let length = uninterrupted(
             // SAFETY: an open descriptor, an empty NUL-terminated path, and as much room as we say.
-            unsafe {
-                libc::readlinkat(
-                    fd.as_raw_fd(),
-                    c"".as_ptr(),
-                    text.as_mut_ptr().cast(),
-                    text.capacity(),
-                )
-            } as libc::c_long,
+            || unsafe { libc::readlinkat(fd.as_raw_fd(), c"".as_ptr(), place, room) }
+                as libc::c_long,
             || format!("readlinkat({}, \"\", …)", fd.as_raw_fd()),
         )? as usize;
         if length < text.capacity() {
@@ -98,9 +87,9 @@ pub(crate) fn readlink(fd: BorrowedFd<'_>) -> Result<Vec<u8>> {
 /// descriptor's magic link.
 pub(crate) fn chmod(proc: &ProcRoot, fd: BorrowedFd<'_>, mode: u32) -> Result<()> {
     let flags = libc::AT_EMPTY_PATH;
-    // SAFETY: an open descriptor and an empty NUL-terminated path.
-    let changed = check(
-        unsafe { libc::syscall(SYS_FCHMODAT2, fd.as_raw_fd(), c"".as_ptr(), mode, flags) },
+    let changed = uninterrupted(
+        // SAFETY: an open descriptor and an empty NUL-terminated path.
+        || unsafe { libc::syscall(SYS_FCHMODAT2, fd.as_raw_fd(), c"".as_ptr(), mode, flags) },
         || {
             format!(
                 "fchmodat2({}, \"\", {}, AT_EMPTY_PATH)",
@@ -117,10 +106,10 @@ pub(crate) fn chmod(proc: &ProcRoot, fd: BorrowedFd<'_>, mode: u32) -> Result<()
 
 fn chmod_by_link(proc: &ProcRoot, fd: BorrowedFd<'_>, mode: u32) -> Result<()> {
     let magic = MagicLink::new(fd);
-    check(
+    let (proc_fd, path) = (proc.as_fd().as_raw_fd(), magic.as_c_str());
+    uninterrupted(
         // SAFETY: an open descriptor and a NUL-terminated path.
-        unsafe { libc::fchmodat(proc.as_fd().as_raw_fd(), magic.as_c_str().as_ptr(), mode, 0) }
-            .into(),
+        || unsafe { libc::fchmodat(proc_fd, path.as_ptr(), mode, 0) }.into(),
         || format!("fchmodat(/proc, {magic}, {}, 0)", Mode(mode)),
     )
     .map(drop)
@@ -129,9 +118,9 @@ fn chmod_by_link(proc: &ProcRoot, fd: BorrowedFd<'_>, mode: u32) -> Result<()> {
 /// chown of what a descriptor stands for, a symbolic link itself included.
 pub(crate) fn chown(fd: BorrowedFd<'_>, uid: u32, gid: u32) -> Result<()> {
     let flags = libc::AT_EMPTY_PATH;
-    check(
+    uninterrupted(
         // SAFETY: an open descriptor and an empty NUL-terminated path.
-        unsafe { libc::fchownat(fd.as_raw_fd(), c"".as_ptr(), uid, gid, flags) }.into(),
+        || unsafe { libc::fchownat(fd.as_raw_fd(), c"".as_ptr(), uid, gid, flags) }.into(),
         || {
             format!(
                 "fchownat({}, \"\", {}, {}, AT_EMPTY_PATH)",
@@ -147,9 +136,9 @@ pub(crate) fn chown(fd: BorrowedFd<'_>, uid: u32, gid: u32) -> Result<()> {
 /// utimensat(2) of what a descriptor stands for: access time, modification time.
 pub(crate) fn set_times(fd: BorrowedFd<'_>, times: &[libc::timespec; 2]) -> Result<()> {
     let flags = libc::AT_EMPTY_PATH;
-    check(
+    uninterrupted(
         // SAFETY: an open descriptor, an empty NUL-terminated path and two times.
-        unsafe { libc::utimensat(fd.as_raw_fd(), c"".as_ptr(), times.as_ptr(), flags) }.into(),
+        || unsafe { libc::utimensat(fd.as_raw_fd(), c"".as_ptr(), times.as_ptr(), flags) }.into(),
         || {
             let [access, modification] = times;
             format!(
@@ -166,9 +155,9 @@ pub(crate) fn set_times(fd: BorrowedFd<'_>, times: &[libc::timespec; 2]) -> Resu
 }
 
 pub(crate) fn ftruncate(fd: BorrowedFd<'_>, length: i64) -> Result<()> {
-    check(
+    uninterrupted(
         // SAFETY: no memory is involved.
-        unsafe { libc::ftruncate(fd.as_raw_fd(), length) }.into(),
+        || unsafe { libc::ftruncate(fd.as_raw_fd(), length) }.into(),
         || format!("ftruncate({}, {length})", fd.as_raw_fd()),
     )
     .map(drop)

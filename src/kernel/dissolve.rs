@@ -6,13 +6,61 @@
 //!
 //! While they hang there, ".." in the root of a tree must not lead to the trees of others: an empty
 //! directory lies over the parent's root, so that it leads there.
+//!
+//! Nothing lists the mounts of a detached tree, but the way to the parent tells whether it has any below
+//! its root: the kernel moves no tree with an unbindable mount in it onto a shared one.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::ops::Deref;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 
 use crate::error::Result;
 use crate::kernel::mount::{self, Attributes};
 use crate::kernel::syscall::check;
+
+/// The root of a detached tree.
+pub(crate) struct DetachedTree {
+    descriptor: OwnedFd,
+    /// Whether no mount is below the root, once somebody has found out.
+    is_alone: OnceLock<bool>,
+}
+
+impl DetachedTree {
+    /// `is_alone`: it was copied without the mounts below it, and gets none of its own.
+    pub(crate) fn new(descriptor: OwnedFd, is_alone: bool) -> DetachedTree {
+        let tree = DetachedTree {
+            descriptor,
+            is_alone: OnceLock::new(),
+        };
+        if is_alone {
+            tree.is_alone.get_or_init(|| true);
+        }
+        tree
+    }
+
+    /// Whether no mount is below the root, if that is known.
+    pub(crate) fn is_alone(&self) -> Option<bool> {
+        self.is_alone.get().copied()
+    }
+
+    /// Moves the tree to a place on a shared mount, if it has no mounts below its root.
+    fn move_alone(&self, parent: &OwnedFd, place: &CStr) -> Result<()> {
+        let turn = |propagation, recursive| {
+            let attributes = Attributes::propagation(propagation);
+            mount::set_attributes(self.as_fd(), attributes, recursive)
+        };
+        turn(libc::MS_UNBINDABLE, true)?;
+        turn(libc::MS_PRIVATE, false)?;
+        mount::move_onto(self.as_fd(), parent.as_fd(), place)
+    }
+}
+
+impl AsFd for DetachedTree {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
 
 /// Dissolves detached trees; a cheap thing to keep.
 pub(crate) struct Dissolver {
@@ -45,19 +93,31 @@ impl Dissolver {
         Some(Dissolver { template })
     }
 
-    /// Dissolves the first [`Dissolver::MOST`] of the trees. Their descriptors stay: what was opened
-    /// through them goes on, but no namespace can be made of them. One that can't be moved stays as it
-    /// is: closing it ends it.
-    pub(crate) fn dissolve<T: AsFd>(&self, trees: &[T]) -> Result<()> {
+    /// Dissolves the first [`Dissolver::MOST`] of the trees, and finds out which of them are alone. Their
+    /// descriptors stay: what was opened through them goes on, but no namespace can be made of them. One
+    /// that can't be moved stays as it is: closing it ends it.
+    pub(crate) fn dissolve<T: Deref<Target = DetachedTree>>(&self, trees: &[T]) -> Result<()> {
         self.gather(trees).map(drop)
     }
 
     /// A parent with the trees below it, which ends with it.
-    fn gather<T: AsFd>(&self, trees: &[T]) -> Result<OwnedFd> {
+    fn gather<T: Deref<Target = DetachedTree>>(&self, trees: &[T]) -> Result<OwnedFd> {
         let parent = mount::clone_tree(self.template.as_fd(), c"", true)?;
+        let turn = |propagation| {
+            let attributes = Attributes::propagation(propagation);
+            mount::set_attributes(parent.as_fd(), attributes, false)
+        };
+        turn(libc::MS_SHARED)?;
         for (tree, place) in trees.iter().zip(PLACES) {
-            // A tree with a namespace's file bound in it is ELOOP, for example.
-            let _ = mount::move_onto(tree.as_fd(), parent.as_fd(), place);
+            let moved = tree.move_alone(&parent, place).is_ok();
+            tree.is_alone.get_or_init(|| moved);
+        }
+        turn(libc::MS_PRIVATE)?;
+        for (tree, place) in trees.iter().zip(PLACES) {
+            if tree.is_alone() != Some(true) {
+                // A tree with a namespace's file bound in it is ELOOP, for example.
+                let _ = mount::move_onto(tree.as_fd(), parent.as_fd(), place);
+            }
         }
         Ok(parent)
     }
@@ -93,13 +153,13 @@ mod tests {
         openat(directory, path, OFlag::O_RDONLY, Mode::empty()).map(File::from)
     }
 
-    fn volume() -> (tempfile::TempDir, OwnedFd) {
+    fn volume() -> (tempfile::TempDir, DetachedTree) {
         let volume = tempfile::tempdir().unwrap();
         fs::write(volume.path().join("secret"), "of this volume").unwrap();
         fs::create_dir(volume.path().join("below")).unwrap();
         let path = std::ffi::CString::new(volume.path().to_str().unwrap()).unwrap();
         let tree = mount::clone_tree(AT_FDCWD, &path, true).unwrap();
-        (volume, tree)
+        (volume, DetachedTree::new(tree, false))
     }
 
     fn dissolver() -> Option<Dissolver> {
@@ -155,10 +215,29 @@ mod tests {
         let Some(dissolver) = dissolver() else { return };
         let (_one, first) = volume();
         let (_two, second) = volume();
-        let none: OwnedFd = File::open("/dev/null").unwrap().into();
+        let none = File::open("/dev/null").unwrap();
+        let none = DetachedTree::new(none.into(), false);
         let parent = dissolver.gather(&[&first, &none, &second]).unwrap();
         assert!(open(parent.as_fd(), "0/secret").is_ok());
         assert!(open(parent.as_fd(), "1/secret").is_err());
         assert!(open(parent.as_fd(), "2/secret").is_ok());
+    }
+
+    #[test]
+    fn the_way_to_the_parent_tells_which_trees_have_mounts_below() {
+        let Some(dissolver) = dissolver() else { return };
+        let volumes = [0; 3].map(|_| volume());
+        let [first, second, third] = volumes.each_ref().map(|(_, tree)| tree);
+        let below = mount::detached_tmpfs(0, c"1").unwrap();
+        mount::move_onto(below.as_fd(), second.as_fd(), c"below").unwrap();
+        let parent = dissolver.gather(&[first, second, third]).unwrap();
+        let alone = [first, second, third].map(DetachedTree::is_alone);
+        assert_eq!(alone, [Some(true), Some(false), Some(true)]);
+        // It shares the grace period all the same.
+        for place in ["0/secret", "1/secret", "2/secret"] {
+            assert!(open(parent.as_fd(), place).is_ok(), "{place}");
+        }
+        drop(parent);
+        assert!(open(second.as_fd(), "secret").is_ok());
     }
 }

@@ -3,7 +3,9 @@
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::syscall::check;
+use rustix::fs::SeekFrom;
+
+use super::syscall::{told, uninterrupted};
 use crate::error::Result;
 
 /// A record in the buffer, as far as its length.
@@ -24,6 +26,11 @@ impl<'a> Entry<'a> {
 
     pub(crate) fn inode(&self) -> u64 {
         word(self.0, 0)
+    }
+
+    /// Where the listing goes on behind it, for [`seek`].
+    pub(crate) fn next(&self) -> u64 {
+        word(self.0, OFFSET)
     }
 }
 
@@ -65,6 +72,7 @@ impl<'a> Iterator for Entries<'a> {
 
 // A `linux_dirent64`: inode (8 bytes), offset (8), length (2), type (1), name, NUL, and padding to a
 // multiple of eight.
+const OFFSET: usize = 8;
 const LENGTH: usize = 16;
 const KIND: usize = 18;
 const NAME: usize = 19;
@@ -109,24 +117,27 @@ pub(crate) fn buffer() -> Vec<u8> {
     Vec::with_capacity(32 * 1024)
 }
 
+/// Has the directory's listing go on at a place that an entry told, through whatever descriptor.
+pub(crate) fn seek(directory: BorrowedFd<'_>, position: u64) -> Result<()> {
+    told(
+        rustix::fs::seek(directory, SeekFrom::Start(position)),
+        || format!("lseek({}, {position}, SEEK_SET)", directory.as_raw_fd()),
+    )
+    .map(drop)
+}
+
 /// Fills `buffer` with the next entries of a directory; leaves it empty at the end. A directory that
 /// was removed has no entries.
 pub(crate) fn getdents64(directory: BorrowedFd<'_>, buffer: &mut Vec<u8>) -> Result<()> {
     buffer.clear();
-    // SAFETY: an open descriptor, and as much room as we say.
-    let filled = unsafe {
-        libc::syscall(
-            libc::SYS_getdents64,
-            directory.as_raw_fd(),
-            buffer.as_mut_ptr(),
-            buffer.capacity(),
-        )
+    let (place, room) = (buffer.as_mut_ptr(), buffer.capacity());
+    let fd = directory.as_raw_fd();
+    let fill = || {
+        // SAFETY: an open descriptor, and as much room as we say.
+        unsafe { libc::syscall(libc::SYS_getdents64, fd, place, room) }
     };
-    let call = || {
-        let directory = directory.as_raw_fd();
-        format!("getdents64({directory}, …, {})", buffer.capacity())
-    };
-    let filled = match check(filled, call) {
+    let call = || format!("getdents64({fd}, …, {room})");
+    let filled = match uninterrupted(fill, call) {
         Err(error) if error.os_error() == Some(libc::ENOENT) => 0,
         answer => answer?,
     };

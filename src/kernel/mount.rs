@@ -7,7 +7,8 @@ use nix::fcntl::AT_FDCWD;
 
 use crate::error::{Error, Result};
 use crate::kernel::descriptor::fstat;
-use crate::kernel::syscall::{Directory, Quoted, check, check_fd};
+use crate::kernel::path::Clipped;
+use crate::kernel::syscall::{Directory, check, check_fd, uninterrupted_fd};
 
 const OPEN_TREE_CLONE: u32 = 1;
 const AT_RECURSIVE: u32 = 0x8000;
@@ -21,8 +22,18 @@ const FSCONFIG_CMD_CREATE: u32 = 6;
 pub(crate) struct Attributes {
     /// `MOUNT_ATTR_*` to set.
     pub(crate) set: u64,
-    /// `MS_PRIVATE` or `MS_SLAVE`; 0 leaves it.
+    /// `MS_PRIVATE`, `MS_SLAVE` or the like; 0 leaves it.
     pub(crate) propagation: u64,
+}
+
+impl Attributes {
+    /// `MS_PRIVATE`, `MS_SHARED` or the like, and no other change.
+    pub(crate) fn propagation(propagation: u64) -> Attributes {
+        Attributes {
+            set: 0,
+            propagation,
+        }
+    }
 }
 
 /// A detached private copy of the mount at `path`, with the mounts below it if `recursive`. An empty
@@ -39,20 +50,14 @@ pub(crate) fn clone_tree(
     if path.is_empty() {
         flags |= libc::AT_EMPTY_PATH as u32;
     }
+    let (fd, c_path) = (directory.as_raw_fd(), path.as_ptr());
     // SAFETY: an open descriptor (or AT_FDCWD) and a NUL-terminated path.
-    let value = unsafe {
-        libc::syscall(
-            libc::SYS_open_tree,
-            directory.as_raw_fd(),
-            path.as_ptr(),
-            flags,
-        )
-    };
-    check_fd(value, || {
+    let open = || unsafe { libc::syscall(libc::SYS_open_tree, fd, c_path, flags) };
+    uninterrupted_fd(open, || {
         format!(
             "open_tree({}, {}, OPEN_TREE_CLONE|O_CLOEXEC{}{})",
             Directory(directory.as_raw_fd()),
-            Quoted(path.to_bytes()),
+            Clipped(path.to_bytes()),
             if path.is_empty() {
                 "|AT_EMPTY_PATH"
             } else {
@@ -139,7 +144,7 @@ pub(crate) fn move_onto(
             "move_mount({}, \"\", {}, {}, MOVE_MOUNT_F_EMPTY_PATH{})",
             tree.as_raw_fd(),
             Directory(directory.as_raw_fd()),
-            Quoted(path.to_bytes()),
+            Clipped(path.to_bytes()),
             if path.is_empty() {
                 "|MOVE_MOUNT_T_EMPTY_PATH"
             } else {

@@ -65,14 +65,19 @@ pub(crate) fn identify(fd: BorrowedFd<'_>) -> Result<NamespaceId> {
         ));
     }
     let stat = fstat(fd)?;
-    let mut ns_id = 0u64;
-    // SAFETY: the request writes one u64.
-    let known = unsafe { libc::ioctl(raw, NS_GET_MNTNS_ID, &mut ns_id) } == 0;
     Ok(NamespaceId {
         device: stat.st_dev,
         inode: stat.st_ino,
-        ns_id: known.then_some(ns_id),
+        ns_id: ns_id(raw),
     })
+}
+
+/// The kernel's own id of the mount namespace behind a descriptor (Linux 6.11).
+pub(crate) fn ns_id(namespace: i32) -> Option<u64> {
+    let mut id = 0u64;
+    // SAFETY: the request writes one u64.
+    let known = unsafe { libc::ioctl(namespace, NS_GET_MNTNS_ID, &mut id) } == 0;
+    known.then_some(id)
 }
 
 /// Puts the calling thread into the mount namespace; its root and working directory become the

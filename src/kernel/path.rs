@@ -153,6 +153,13 @@ pub(crate) fn open_beneath(directory: BorrowedFd<'_>, path: &CStr, flags: i32) -
     openat2(directory, path, flags, 0, BENEATH)
 }
 
+/// The directory at `path` below `directory`, to read it, through no symbolic link and no "..". EXDEV
+/// where something is mounted on the way, in whatever namespace.
+pub(crate) fn directory_beneath(directory: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+    openat2(directory, path, flags, 0, BENEATH | libc::RESOLVE_NO_XDEV)
+}
+
 #[inline]
 fn openat2(
     directory: BorrowedFd<'_>,
@@ -179,6 +186,9 @@ fn openat2(
                 size_of::<libc::open_how>(),
             )
         };
+        if value == -1 && Errno::last_raw() == libc::EINTR {
+            continue;
+        }
         if value == -1 && attempt < ATTEMPTS && raced() {
             attempt += 1;
             if attempt % 16 == 0 {
@@ -221,7 +231,8 @@ struct Resolve(u64);
 
 impl fmt::Display for Resolve {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const NAMES: [(u64, &str); 4] = [
+        const NAMES: [(u64, &str); 5] = [
+            (libc::RESOLVE_NO_XDEV, "RESOLVE_NO_XDEV"),
             (libc::RESOLVE_IN_ROOT, "RESOLVE_IN_ROOT"),
             (libc::RESOLVE_BENEATH, "RESOLVE_BENEATH"),
             (libc::RESOLVE_NO_SYMLINKS, "RESOLVE_NO_SYMLINKS"),

@@ -3,9 +3,11 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use nix::errno::Errno;
+
 use crate::error::{Error, Result, Status};
 use crate::kernel::descriptor::fstatfs;
-use crate::kernel::syscall::{check, check_fd};
+use crate::kernel::syscall::{check, check_fd, uninterrupted_fd};
 
 /// An `O_PATH` descriptor of the real /proc, opened once.
 ///
@@ -38,12 +40,14 @@ impl ProcRoot {
     /// Opens what lies at `path` below /proc, "thread-self/ns/mnt" for example. Follows the magic
     /// link at its end unless `O_NOFOLLOW` is among the flags.
     pub(crate) fn open_at(&self, path: &CStr, flags: i32) -> Result<OwnedFd> {
-        check_fd(
+        let open = || {
             // SAFETY: an open descriptor and a NUL-terminated path.
             unsafe { libc::openat(self.0.as_raw_fd(), path.as_ptr(), flags | libc::O_CLOEXEC) }
-                .into(),
-            || format!("openat(/proc, {path:?}, {flags:#o}|O_CLOEXEC)"),
-        )
+                .into()
+        };
+        uninterrupted_fd(open, || {
+            format!("openat(/proc, {path:?}, {flags:#o}|O_CLOEXEC)")
+        })
     }
 }
 
@@ -86,6 +90,13 @@ impl AsFd for ProcRoot {
 pub(crate) fn thread_id() -> i32 {
     // SAFETY: gettid has no arguments and can't fail.
     unsafe { libc::gettid() }
+}
+
+/// Whether the process has a thread with this id; one that was just joined it may still have.
+pub(crate) fn has_thread(id: i32) -> bool {
+    // SAFETY: no memory is involved, and no signal is sent.
+    let answer = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), id, 0) };
+    answer == 0 || Errno::last_raw() != libc::ESRCH
 }
 
 /// As whom the calling thread opens files. Its effective ids are these, unless it has asked for others

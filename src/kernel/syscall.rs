@@ -16,6 +16,21 @@ pub(crate) fn check<D: fmt::Display>(value: libc::c_long, call: impl FnOnce() ->
     Ok(value)
 }
 
+/// The value of a call that is made again as long as a signal interrupts it. File systems with a server
+/// behind them answer so to nearly every call, however the handlers are installed.
+#[inline]
+pub(crate) fn uninterrupted<D: fmt::Display>(
+    make: impl Fn() -> libc::c_long,
+    call: impl FnOnce() -> D,
+) -> Result<i64> {
+    loop {
+        let value = make();
+        if value != -1 || Errno::last_raw() != libc::EINTR {
+            return check(value, call);
+        }
+    }
+}
+
 /// The answer of one of rustix's calls, which are made in place and not in a function of the C
 /// library.
 #[inline(always)]
@@ -31,9 +46,20 @@ pub(crate) fn check_fd<D: fmt::Display>(
     value: libc::c_long,
     call: impl FnOnce() -> D,
 ) -> Result<OwnedFd> {
-    let fd = check(value, call)?;
+    check(value, call).map(made)
+}
+
+/// The descriptor that [`uninterrupted`] gives.
+pub(crate) fn uninterrupted_fd<D: fmt::Display>(
+    make: impl Fn() -> libc::c_long,
+    call: impl FnOnce() -> D,
+) -> Result<OwnedFd> {
+    uninterrupted(make, call).map(made)
+}
+
+fn made(fd: i64) -> OwnedFd {
     // SAFETY: the kernel just made this descriptor for us, nobody else knows it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+    unsafe { OwnedFd::from_raw_fd(fd as i32) }
 }
 
 /// A path as strace prints it: quoted, with what isn't printable escaped.

@@ -32,8 +32,8 @@ pub(crate) fn identify(path: &Path) -> Result<MountIdentity> {
     Ok(identity)
 }
 
-/// Opens the root of a mount, to mark it.
-pub(crate) fn open(mount: &Mount, identity: MountIdentity) -> Result<OwnedFd> {
+/// Opens the root of a mount, to mark it. EBUSY where another covers it.
+pub(crate) fn open(mount: &Mount) -> Result<OwnedFd> {
     let (directory, name) = parent(mount)?;
     let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;
     // SAFETY: an open descriptor and a NUL-terminated path.
@@ -48,7 +48,7 @@ pub(crate) fn open(mount: &Mount, identity: MountIdentity) -> Result<OwnedFd> {
         },
     )?;
     let (found, _) = look(root.as_raw_fd(), c"", libc::AT_EMPTY_PATH)?;
-    if found != identity {
+    if found.id != mount.id {
         return Err(covered(mount));
     }
     Ok(root)

@@ -1,20 +1,15 @@
 //! Entering a namespace with the calling thread, and coming back exactly.
 
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::os::fd::BorrowedFd;
 
 use crate::error::{Error, Result, Status};
 use crate::kernel::namespace::{self, Standing};
 use crate::kernel::process::{self, ProcRoot};
+use crate::stays::{self, StayId, Thread};
 use crate::trace;
-
-thread_local! {
-    /// The enters of this thread that wait for their restore, the innermost last.
-    static STACK: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
-    static NEXT: Cell<u64> = const { Cell::new(0) };
-}
 
 /// The calling thread is inside a namespace; bound to that thread, restored in LIFO order.
 ///
@@ -32,8 +27,7 @@ thread_local! {
 /// ```
 #[must_use = "dropping it leaves the namespace at once"]
 pub struct Entered {
-    standing: Option<Standing>,
-    id: u64,
+    stay: StayId,
     /// A thread's namespace can be restored by that thread only.
     not_send: PhantomData<*const ()>,
 }
@@ -65,62 +59,74 @@ impl Entered {
     pub(super) fn enter(proc: &ProcRoot, target: BorrowedFd<'_>) -> Result<Entered> {
         let standing = Standing::current(proc)?;
         process::unshare_fs()?;
-        namespace::set(target)?;
+        let stay = stays::begin(standing);
+        // Nothing can fail between the move and the guard.
+        namespace::set(target).inspect_err(|_| stays::take_back(stay))?;
         trace::went_abroad();
-        let id = NEXT.replace(NEXT.get() + 1);
-        STACK.with_borrow_mut(|stack| stack.push(id));
         Ok(Entered {
-            standing: Some(standing),
-            id,
+            stay,
             not_send: PhantomData,
         })
     }
 
     /// Puts namespace, root and working directory back as they were at the enter, also a root that
-    /// was not the namespace's own, and a working directory that was deleted since.
-    pub fn restore(mut self) -> Result<(), RestoreError> {
-        if STACK.with_borrow(|stack| stack.last() != Some(&self.id)) {
+    /// was not the namespace's own, and a working directory that was deleted since. OK, with nothing
+    /// changed, where the thread was brought back past this enter already.
+    pub fn restore(self) -> Result<(), RestoreError> {
+        if stays::is_outer(self.stay) {
             return Err(RestoreError {
-                error: Error::new(
-                    Status::WrongOrder,
-                    "what this thread entered last has to be restored first",
-                ),
+                error: wrong_order(),
                 entered: Some(self),
             });
         }
-        self.bring_back().map_err(|error| RestoreError {
-            error,
-            entered: None,
-        })
+        let stay = self.into_stay();
+        stays::bring_back(stay)
+            .map(drop)
+            .map_err(|error| RestoreError {
+                error,
+                entered: None,
+            })
     }
 
-    fn bring_back(&mut self) -> Result<()> {
-        let Some(standing) = self.standing.take() else {
-            return Ok(());
-        };
-        // An outer guard that was dropped first has brought the thread back past this one.
-        let ended = STACK.with_borrow_mut(|stack| {
-            let place = stack.iter().position(|id| *id == self.id);
-            stack.drain(place.unwrap_or(stack.len())..).count()
-        });
-        if ended == 0 {
-            return Ok(());
-        }
-        standing.restore_root().map_err(|error| {
-            error
-                .with_status(Status::Tainted)
-                .with_context("this thread could not be brought back and must end")
-        })?;
-        trace::came_home(ended);
-        standing
-            .restore_working_directory()
-            .map_err(|error| error.with_context("the working directory could not be restored"))
+    /// The stay without its guard.
+    pub(crate) fn into_stay(self) -> StayId {
+        ManuallyDrop::new(self).stay
     }
+}
+
+/// Restores a stay that has no guard, and says whether it is over.
+pub(crate) fn restore(owner: Thread, stay: StayId) -> (bool, Result<()>) {
+    if owner != Thread::current() {
+        if owner.has_ended() {
+            stays::sweep();
+            return (true, Err(over("the thread that entered has ended")));
+        }
+        let message = "the thread that entered has to restore";
+        return (false, Err(Error::new(Status::WrongThread, message)));
+    }
+    if stays::is_outer(stay) {
+        return (false, Err(wrong_order()));
+    }
+    let restored = match stays::bring_back(stay) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(over("the library has brought its thread back from there")),
+        Err(error) => Err(error),
+    };
+    (true, restored)
+}
+
+fn wrong_order() -> Error {
+    let message = "what this thread entered last has to be restored first";
+    Error::new(Status::WrongOrder, message)
+}
+
+fn over(message: &'static str) -> Error {
+    Error::new(Status::InvalidState, message)
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        if let Err(error) = self.bring_back()
+        if let Err(error) = stays::bring_back(self.stay)
             && error.status() == Status::Tainted
         {
             eprintln!("nsgate: {error}; aborting");

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::{Done, Enter, NamespaceThreads, Visit};
+use super::{Done, Enter, NamespaceThreads, RunId, Visit};
 use crate::error::{Error, Result, Status};
 use crate::trace;
 
@@ -48,14 +48,14 @@ impl NamespaceThreads {
     }
 
     /// Queues a visit that the caller does not wait for; `label` is for its span. Whatever becomes of
-    /// it then, `done` is told.
+    /// it then, `done` is told, unless it is taken back.
     pub(crate) fn start(
         &self,
         label: &dyn Display,
         enter: Enter,
         job: Box<dyn FnOnce() + Send>,
         done: Box<dyn FnOnce(Result<()>) + Send>,
-    ) -> Result<()> {
+    ) -> Result<RunId> {
         trace::start(label, |trace, started| {
             let teller = self.0.teller.get(&self.0.supervisor)?;
             let tracer = teller.clone();

@@ -9,7 +9,8 @@ use crate::error::{Error, Result, Status};
 use crate::kernel::namespace;
 use crate::kernel::process::{self, FileIds};
 use crate::kernel::signals;
-use crate::panic::caught;
+use crate::panic::{caught, drop_caught};
+use crate::stays;
 use crate::sync::lock;
 use crate::trace;
 
@@ -35,14 +36,15 @@ pub(super) fn serve(pool: &Arc<Pool>) {
         } = visit;
         let ids = process::file_ids();
         trace.begins();
-        let mut outcome = enter();
+        let mut outcome = caught(enter).and_then(|entered| entered);
         match &outcome {
             Ok(()) => {
                 trace.is_inside();
                 outcome = caught(job).map_err(|error| error.with_context("the job"));
                 trace.ends();
             }
-            Err(_) => drop(job),
+            // What it panics with has been reported by the panic hook.
+            Err(_) => drop(drop_caught(job)),
         }
         if let Some(mut lost) = come_home(pool, ids) {
             replace(pool);
@@ -56,7 +58,7 @@ pub(super) fn serve(pool: &Arc<Pool>) {
         // What this job left is nothing to the next, nor to the host's code.
         let clean = || {
             process::set_umask(umask);
-            signals::block_again();
+            signals::block();
         };
         is_telling = matches!(done, Done::Waiter(_));
         if is_telling {
@@ -68,6 +70,11 @@ pub(super) fn serve(pool: &Arc<Pool>) {
         let _ = caught(|| done.tell(outcome));
         // Here a caller does not wait for it.
         clean();
+        // Nor is what the host's code left anything to the next.
+        if !is_telling && come_home(pool, ids).is_some() {
+            replace(pool);
+            return;
+        }
     }
 }
 
@@ -77,13 +84,15 @@ fn introduce(pool: &Pool) -> Result<()> {
         return Ok(());
     };
     let started = caught(|| start.call()).map_err(|error| error.with_context("thread_start"));
-    signals::block_again();
+    stays::give_up();
+    signals::block();
     started
 }
 
 /// Brings the thread home. The error is why it must end instead: no job may run where another was left,
 /// nor with the rights over files that another took on.
 fn come_home(pool: &Pool, before: FileIds) -> Option<Error> {
+    stays::give_up();
     if let Err(error) = namespace::set(pool.home.as_fd()) {
         let what = "the thread could not come home and ends";
         return Some(error.with_status(Status::Tainted).with_context(what));

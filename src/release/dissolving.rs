@@ -4,13 +4,12 @@
 //! Their releases stay in the queue, with all they need: a worker that hangs at it holds up nothing, as
 //! the one that replaces it goes on with the first of them.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::resource::Lane;
 use super::state::State;
-use crate::kernel::dissolve::Dissolver;
+use crate::kernel::dissolve::{DetachedTree, Dissolver};
 
 /// From this many on, the parent that they need for it pays.
 const FEWEST: usize = 3;
@@ -18,7 +17,7 @@ const FEWEST: usize = 3;
 impl State {
     /// The trees of the next releases, where enough wait to be worth it. From here on these have
     /// started: nobody gets back a tree that is dissolved.
-    pub(super) fn look_ahead(&mut self, now: Instant) -> Option<Vec<Arc<OwnedFd>>> {
+    pub(super) fn look_ahead(&mut self, now: Instant) -> Option<Vec<Arc<DetachedTree>>> {
         let queue = &self.lanes[Lane::Native as usize].queue;
         if !self.dissolves || queue.len() < FEWEST {
             return None;
@@ -62,14 +61,14 @@ mod tests {
     use crate::gate::GateOptions;
 
     /// A tree that may be dissolved, or not.
-    struct Tree(Option<Arc<OwnedFd>>);
+    struct Tree(Option<Arc<DetachedTree>>);
 
     impl Resource for Tree {
         fn release(&mut self) -> Result<Proof> {
             Ok(Proof::Unverified)
         }
 
-        fn detached_tree(&self) -> Option<Arc<OwnedFd>> {
+        fn detached_tree(&self) -> Option<Arc<DetachedTree>> {
             self.0.clone()
         }
     }
@@ -81,11 +80,12 @@ mod tests {
         state
     }
 
-    fn tree() -> Option<Arc<OwnedFd>> {
-        Some(Arc::new(File::open("/dev/null").unwrap().into()))
+    fn tree() -> Option<Arc<DetachedTree>> {
+        let file = File::open("/dev/null").unwrap();
+        Some(Arc::new(DetachedTree::new(file.into(), true)))
     }
 
-    fn submit(state: &mut State, tree: Option<Arc<OwnedFd>>) -> Ticket {
+    fn submit(state: &mut State, tree: Option<Arc<DetachedTree>>) -> Ticket {
         let (index, _) = state.reserve(Kind::Chroot, "/volumes/7".into()).unwrap();
         let callbacks = &mut Callbacks::default();
         let tree = Box::new(Tree(tree));

@@ -108,6 +108,7 @@ impl State {
     /// Ends the cancelled ticket; its slot may be submitted again by now.
     pub(crate) fn announce_cancelled(&mut self, index: u32, event: Event, hook: Option<Hook>) {
         self.tell(event, hook, index);
+        self.look_for_the_end();
     }
 
     /// Ends everything that has not ended. What runs is left to its worker; of the rest its owner

@@ -91,7 +91,7 @@ impl Job {
         if place.resource.is_none() {
             return Err(submitted());
         }
-        if place.reservation.set_hook(hook) {
+        if place.reservation.set_hook(hook)? {
             return Ok(());
         }
         Err(Error::new(

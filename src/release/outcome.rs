@@ -49,6 +49,8 @@ impl Ticket {
     const INDEX_BITS: u32 = 24;
     /// The most places that a ticket can tell apart.
     pub(crate) const PLACES: usize = 1 << Ticket::INDEX_BITS;
+    /// Outcomes that can be asked for after their place is used again: places besides the capacity.
+    pub(crate) const REMEMBERED: usize = 4096;
 
     /// `generation` is at least 1, which keeps the ticket from being zero.
     pub(crate) fn new(index: u32, generation: u64) -> Ticket {
@@ -94,16 +96,19 @@ impl Ticket {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Proof {
-    /// The kernel says that it is gone.
+    /// The kernel says that it is gone, as are the mounts below it.
     Verified,
     /// It was let go, but something keeps it: a file that is still open, for example.
     Held {
-        /// How many descriptors of this process hold it; 0 when something else does, such as
-        /// another process, a mapping or a working directory.
+        /// How many descriptors of this process hold it, of the 4,096 with the lowest numbers, which
+        /// alone are looked at. 0 when something else does, such as another process, a mapping or a
+        /// working directory.
         descriptors: u32,
     },
     /// The kernel can't tell, at least not to this process, or not without asking the server of a
-    /// FUSE or network file system, which may be silent.
+    /// FUSE or network file system, which may be silent. That goes for a chroot with mounts below its
+    /// root, too, and where it can't be known whether there were any: before Linux 6.15, unless it was
+    /// opened without them and private, and where code ran inside before 6.11.
     Unverified,
 }
 

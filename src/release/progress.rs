@@ -1,7 +1,6 @@
 //! From a lane's queue to an outcome: what workers take and how they bring it back.
 
 use std::cmp::Reverse;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::Arc as Label;
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use super::slot::Phase;
 use super::state::{Remains, State};
 use super::workforce::Running;
 use crate::error::{Error, Result};
+use crate::kernel::dissolve::DetachedTree;
 use crate::trace;
 
 /// One thing for a worker to do.
@@ -24,7 +24,7 @@ pub(crate) enum Work {
     /// Something that only has to be dropped.
     Bury(Remains),
     /// Detached trees to dissolve together. Their releases are next in the queue.
-    Dissolve(Vec<Arc<OwnedFd>>),
+    Dissolve(Vec<Arc<DetachedTree>>),
 }
 
 impl State {

@@ -1,19 +1,26 @@
-//! How the queue's resources prove that a mount is gone.
+//! How the queue's resources prove that a mount is gone, with the mounts below it.
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use super::outcome::Proof;
+use crate::kernel::dissolve::{DetachedTree, Dissolver};
 use crate::kernel::mount_mark::{Mark, MountEnd, MountMarks};
 use crate::kernel::process::ProcRoot;
 
 /// Proves the end of mounts, where the process may; a cheap handle.
 #[derive(Clone)]
-pub(crate) struct MountProof(Option<Arc<MountMarks>>);
+pub(crate) struct MountProof(Option<Arc<Means>>);
+
+struct Means {
+    marks: MountMarks,
+    dissolver: Option<Arc<Dissolver>>,
+}
 
 impl MountProof {
-    pub(super) fn new(proc: &Arc<ProcRoot>) -> MountProof {
-        MountProof(MountMarks::open(proc).map(Arc::new))
+    pub(super) fn new(proc: &Arc<ProcRoot>, dissolver: Option<Arc<Dissolver>>) -> MountProof {
+        let means = MountMarks::open(proc).map(|marks| Means { marks, dissolver });
+        MountProof(means.map(Arc::new))
     }
 
     /// Proves nothing.
@@ -27,18 +34,30 @@ impl MountProof {
 
     /// To be called before the mount that the descriptor is in is let go.
     pub(crate) fn mark(&self, fd: BorrowedFd<'_>) -> Option<Mark> {
-        self.0.as_ref()?.mark(fd)
+        self.0.as_ref()?.marks.mark(fd)
     }
 
-    /// To be called after it was let go.
-    pub(crate) fn outcome(&self, mark: Option<Mark>) -> Proof {
-        let (Some(marks), Some(mark)) = (&self.0, mark) else {
+    /// Whether the tree is known to have no mounts below its root. Finding that out may dissolve it.
+    pub(crate) fn is_alone(&self, tree: &DetachedTree) -> bool {
+        let means = self.0.as_ref();
+        let dissolver = means.and_then(|means| means.dissolver.as_ref());
+        if tree.is_alone().is_none()
+            && let Some(dissolver) = dissolver
+        {
+            let _ = dissolver.dissolve(&[tree]);
+        }
+        tree.is_alone() == Some(true)
+    }
+
+    /// To be called after it was let go. `is_all`: the mark is on all that was let go.
+    pub(crate) fn outcome(&self, mark: Option<Mark>, is_all: bool) -> Proof {
+        let (Some(means), Some(mark)) = (&self.0, mark) else {
             return Proof::Unverified;
         };
-        match marks.end(&mark) {
-            MountEnd::Gone => Proof::Verified,
+        match means.marks.end(&mark) {
+            MountEnd::Gone if is_all => Proof::Verified,
             MountEnd::Held(descriptors) => Proof::Held { descriptors },
-            MountEnd::Unknown => Proof::Unverified,
+            MountEnd::Gone | MountEnd::Unknown => Proof::Unverified,
         }
     }
 }

@@ -23,10 +23,14 @@ impl State {
             stats.replacement_workers += u64::from(lane.replacements());
         }
         // In the order of submission, unlike the queues of the lanes, which also hold what was tried.
+        let is_fresh = |slot: &Slot| match slot.phase {
+            Phase::Announced => true,
+            phase => phase == Phase::Queued && slot.started.is_none(),
+        };
         let fresh = self
             .outstanding
             .iter(self.slots.as_slice())
-            .find(|(_, slot)| slot.phase == Phase::Queued && slot.started.is_none());
+            .find(|(_, slot)| is_fresh(slot));
         let submitted = fresh.and_then(|(_, slot)| slot.submitted);
         stats.oldest_queued = submitted.map_or(Duration::ZERO, |at| since(at, now));
         for (_, running) in self.workforce.running() {
@@ -109,6 +113,9 @@ impl State {
         let detail = match (stuck, &slot.last_error) {
             (Some(stuck), _) => stuck.detail.as_deref().unwrap_or("").to_string(),
             (None, Some(error)) => error.to_string(),
+            (None, None) if slot.phase == Phase::Announced => {
+                "in use: waits for the last operation or run to end".to_string()
+            }
             (None, None) => String::new(),
         };
         let os_error = slot.last_error.as_ref().and_then(|error| error.os_error());

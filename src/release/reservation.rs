@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use super::ReleaseQueue;
 use super::outcome::Ticket;
 use super::resource::{BeforeRelease, Callbacks, Hook, Lane, Reclaim, Resource};
+use crate::error::{Error, Result};
 use crate::sync::lock;
 
 /// A place in the queue. Dropping it gives the place back.
@@ -12,8 +13,15 @@ pub(crate) struct Reservation {
     queue: ReleaseQueue,
     index: u32,
     ticket: Ticket,
-    callbacks: Mutex<Callbacks>,
+    prepared: Mutex<Prepared>,
     spent: bool,
+}
+
+/// What the release will be submitted with.
+struct Prepared {
+    callbacks: Callbacks,
+    /// The hook has been told to the queue: it can't be changed any more.
+    is_announced: bool,
 }
 
 impl Reservation {
@@ -27,7 +35,10 @@ impl Reservation {
             queue,
             index,
             ticket,
-            callbacks: Mutex::new(callbacks),
+            prepared: Mutex::new(Prepared {
+                callbacks,
+                is_announced: false,
+            }),
             spent: false,
         }
     }
@@ -43,26 +54,32 @@ impl Reservation {
     }
 
     /// Has the hook called with the terminal event, on the notify thread, before the subscribers.
-    /// `false`, and nothing is changed, when there is one.
-    pub(crate) fn set_hook(&self, hook: Hook) -> bool {
-        let mut callbacks = lock(&self.callbacks);
-        let is_free = callbacks.hook.is_none();
+    /// `false`, and nothing is changed, when there is one. CLOSED once the release is announced.
+    pub(crate) fn set_hook(&self, hook: Hook) -> Result<bool> {
+        let mut prepared = lock(&self.prepared);
+        let place = prepared.hook()?;
+        let is_free = place.is_none();
         if is_free {
-            callbacks.hook = Some(hook);
+            *place = Some(hook);
         }
-        is_free
+        Ok(is_free)
     }
 
-    /// Takes the hook back. It may hold anything.
-    pub(crate) fn take_hook(&self) -> Option<Hook> {
-        lock(&self.callbacks).hook.take()
+    /// Whether there is a hook.
+    pub(crate) fn has_hook(&self) -> bool {
+        lock(&self.prepared).callbacks.hook.is_some()
+    }
+
+    /// Takes the hook back. It may hold anything. CLOSED once the release is announced.
+    pub(crate) fn take_hook(&self) -> Result<Option<Hook>> {
+        Ok(lock(&self.prepared).hook()?.take())
     }
 
     /// Has the step run before the release, on the blocking lane. When it fails for good that is
     /// reported with the event, and the release goes on. `false`, and nothing is changed, when there
     /// is one.
     pub(crate) fn set_before_release(&self, step: BeforeRelease) -> bool {
-        let mut callbacks = lock(&self.callbacks);
+        let callbacks = &mut lock(&self.prepared).callbacks;
         let is_free = callbacks.before_release.is_none();
         if is_free {
             callbacks.before_release = Some(step);
@@ -77,9 +94,19 @@ impl Reservation {
         self.callbacks().reclaim = Some(reclaim);
     }
 
+    /// The release was asked for; its submit follows once the last use has ended. From now on it can be
+    /// waited for.
+    pub(crate) fn announce(&self) {
+        let mut prepared = lock(&self.prepared);
+        prepared.is_announced = true;
+        let hook = prepared.callbacks.hook.clone();
+        self.queue.announce(self.ticket, hook);
+    }
+
     fn callbacks(&mut self) -> &mut Callbacks {
-        let callbacks = self.callbacks.get_mut();
-        callbacks.unwrap_or_else(|poisoned| poisoned.into_inner())
+        let prepared = self.prepared.get_mut();
+        let prepared = prepared.unwrap_or_else(|poisoned| poisoned.into_inner());
+        &mut prepared.callbacks
     }
 
     /// Hands the resource over. It can't fail and allocates nothing; the caller is held for one
@@ -93,8 +120,9 @@ impl Reservation {
     pub(crate) fn submit_in_place(&mut self, lane: Lane, resource: Box<dyn Resource>) {
         debug_assert!(!self.spent);
         self.spent = true;
-        let callbacks = self.callbacks.get_mut();
-        let callbacks = callbacks.unwrap_or_else(|poisoned| poisoned.into_inner());
+        let prepared = self.prepared.get_mut();
+        let prepared = prepared.unwrap_or_else(|poisoned| poisoned.into_inner());
+        let callbacks = &mut prepared.callbacks;
         self.queue.change(|state, now| {
             state.submit(self.index, lane, resource, callbacks, now);
         });
@@ -113,6 +141,15 @@ impl Reservation {
         self.queue.change(|state, now| {
             state.discard(self.index, Some(resource), callbacks, now);
         });
+    }
+}
+
+impl Prepared {
+    fn hook(&mut self) -> Result<&mut Option<Hook>> {
+        match self.is_announced {
+            true => Err(Error::closed("the release was asked for")),
+            false => Ok(&mut self.callbacks.hook),
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! What a worker works on: the thing itself and the closures that go with it.
 
 use std::any::Any;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::outcome::{Event, Proof};
 use super::reservation::Reservation;
 use crate::error::Result;
+use crate::kernel::dissolve::DetachedTree;
 
 /// Something that can be released.
 ///
@@ -18,7 +18,7 @@ pub(crate) trait Resource: Any + Send {
 
     /// The detached tree that its release will close, if that is all it is and it may be dissolved
     /// together with others before.
-    fn detached_tree(&self) -> Option<Arc<OwnedFd>> {
+    fn detached_tree(&self) -> Option<Arc<DetachedTree>> {
         None
     }
 }

@@ -1,6 +1,5 @@
 //! The state behind its mutex, and who waits for what.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use super::resource::Lane;
 use super::state::{Notice, State, Wakes};
 use super::workforce::Chores;
 use crate::error::{Error, Result, Status};
-use crate::kernel::dissolve::Dissolver;
+use crate::kernel::dissolve::{DetachedTree, Dissolver};
 use crate::kernel::event_fd::EventFd;
 use crate::kernel::process;
 use crate::sync::{Condvar, Mutex, MutexGuard, lock};
@@ -25,7 +24,7 @@ pub(crate) struct Shared {
     waiters: Condvar,
     watchers: Condvar,
     pub(crate) event_fd: EventFd,
-    dissolver: Option<Dissolver>,
+    dissolver: Option<Arc<Dissolver>>,
 }
 
 /// What a worker hears when it comes for work.
@@ -39,8 +38,11 @@ impl Shared {
     /// A worker of the blocking lane without work for this long ends.
     const IDLE: Duration = Duration::from_secs(10);
 
-    pub(crate) fn new(mut state: State, event_fd: EventFd) -> Shared {
-        let dissolver = Dissolver::new();
+    pub(crate) fn new(
+        mut state: State,
+        event_fd: EventFd,
+        dissolver: Option<Arc<Dissolver>>,
+    ) -> Shared {
         state.dissolves = dissolver.is_some();
         Shared {
             dissolver,
@@ -55,7 +57,7 @@ impl Shared {
     }
 
     /// Ends detached trees together; what fails is left to their own releases.
-    pub(crate) fn dissolve(&self, trees: &[Arc<OwnedFd>]) {
+    pub(crate) fn dissolve(&self, trees: &[Arc<DetachedTree>]) {
         if let Some(dissolver) = &self.dissolver {
             let _ = dissolver.dissolve(trees);
         }

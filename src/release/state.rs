@@ -49,6 +49,19 @@ pub(crate) struct Remains {
     pub(crate) callbacks: Callbacks,
 }
 
+impl Remains {
+    /// What a thread that is lost could not drop.
+    pub(crate) fn of_lost_thread(callbacks: Callbacks) -> Remains {
+        Remains {
+            ticket: None,
+            kind: Kind::Job,
+            label: "left by a lost thread".into(),
+            resource: None,
+            callbacks,
+        }
+    }
+}
+
 pub(crate) struct State {
     pub(crate) options: GateOptions,
     pub(crate) slots: Slots,
@@ -86,13 +99,10 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Outcomes that can be asked for after their place is used again.
-    const REMEMBERED: usize = 4096;
-
     pub(crate) fn new(options: GateOptions, seed: u64) -> State {
         let capacity = options.capacity as usize;
         State {
-            slots: Slots::new(capacity, State::REMEMBERED),
+            slots: Slots::new(capacity, Ticket::REMEMBERED),
             lanes: [Lane::Native, Lane::Blocking].map(|lane| LaneState::new(options.workers(lane))),
             workforce: Workforce::new(
                 (1 + options.blocking_workers + options.replacement_workers) as usize,
@@ -163,18 +173,25 @@ impl State {
     }
 
     /// The release was asked for, the submit follows with the end of the last use. Nothing happens
-    /// if it was quicker.
-    pub(crate) fn announce(&mut self, ticket: Ticket, now: Instant) {
-        let Some(slot) = self.slots.all().get_mut(ticket.index()) else {
-            return;
-        };
-        let index = ticket.index() as u32;
-        if slot.phase == Phase::Reserved && slot.ticket(index) == ticket {
+    /// if it was quicker. The hook is for an end that comes before the submit.
+    pub(crate) fn announce(&mut self, ticket: Ticket, hook: Option<Hook>, now: Instant) {
+        if self.is_reserved(ticket) {
+            let index = ticket.index() as u32;
+            let slot = &mut self.slots[index];
             slot.phase = Phase::Announced;
+            slot.callbacks.hook = hook;
             self.admit(index, now);
             // One of them may be what the release waits for.
             self.wakes.watchers |= !self.watchers.is_empty();
         }
+    }
+
+    /// Whether the ticket belongs to a reservation whose release nobody has asked for.
+    pub(crate) fn is_reserved(&self, ticket: Ticket) -> bool {
+        let slot = self.slots.as_slice().get(ticket.index());
+        slot.is_some_and(|slot| {
+            slot.phase == Phase::Reserved && slot.generation == ticket.generation()
+        })
     }
 
     /// Counts a release in, in the order of the releases asked for.
@@ -233,7 +250,8 @@ impl State {
         let slot = &mut self.slots[index];
         slot.lane = lane;
         slot.resource = Some(resource);
-        slot.callbacks = std::mem::take(callbacks);
+        // The announced hook is the same: it comes back, to be dropped without the lock.
+        std::mem::swap(&mut slot.callbacks, callbacks);
         self.enqueue(index, now);
         ticket
     }
@@ -301,7 +319,8 @@ impl State {
 
     /// Whether the queue's threads have nothing left to do, ever.
     pub(crate) fn is_over(&self) -> bool {
-        self.sealed && self.slots.live() == 0 && self.remains.is_empty()
+        let is_empty = self.slots.live() == 0 && self.remains.is_empty();
+        self.sealed && is_empty && self.slots.cancellations.is_settled()
     }
 
     /// Wakes every thread of the queue when that was the last of its work.

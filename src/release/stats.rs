@@ -102,7 +102,8 @@ pub struct Stats {
     pub workers: u64,
     /// Of these, how many replace a stuck one.
     pub replacement_workers: u64,
-    /// Age of the oldest release that waits for its first attempt.
+    /// Age of the oldest release that waits for its first attempt, or for the end of the last use of
+    /// what it releases.
     pub oldest_queued: Duration,
     /// Age of the attempt that has been running longest.
     pub longest_running: Duration,

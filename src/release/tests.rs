@@ -4,6 +4,7 @@
     reason = "threads of tests that only wait may come from anywhere"
 )]
 
+mod asked_for;
 mod attempts;
 mod cancel;
 mod closing;

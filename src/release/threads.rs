@@ -5,11 +5,13 @@ use std::time::Instant;
 
 use super::inside::work_for;
 use super::outcome::Event;
-use super::resource::Lane;
+use super::resource::{Callbacks, Lane};
 use super::shared::Shared;
+use super::state::{Notice, Remains};
 use super::worker::work;
 use crate::error::Result;
-use crate::gate::supervisor::Supervisor;
+use crate::foreign;
+use crate::gate::supervisor::{Supervisor, insist};
 use crate::kernel::hung;
 use crate::kernel::process::ProcRoot;
 use crate::panic::{caught, drop_caught};
@@ -68,16 +70,22 @@ pub(super) fn start(
     if let Some(worker) = shared.with(|state| state.hire(Lane::Native)) {
         start_worker(shared, supervisor, worker, Lane::Native)?;
     }
-    let notify = {
-        let (shared, subscribers) = (shared.clone(), subscribers.clone());
-        move || notify(&shared, &subscribers)
-    };
     let time = {
         let (shared, proc, supervisor) = (shared.clone(), proc.clone(), supervisor.clone());
         move || time(&shared, &proc, &supervisor)
     };
-    start_thread(shared, supervisor, "nsgate-notify", notify)?;
+    start_notifier(shared, subscribers, supervisor)?;
     start_thread(shared, supervisor, "nsgate-timer", time)
+}
+
+fn start_notifier(
+    shared: &Arc<Shared>,
+    subscribers: &Arc<Subscribers>,
+    supervisor: &Supervisor,
+) -> Result<()> {
+    let (queue, subscribers, own) = (shared.clone(), subscribers.clone(), supervisor.clone());
+    let body = move || notify(&queue, &subscribers, &own);
+    start_thread(shared, supervisor, "nsgate-notify", body)
 }
 
 fn start_thread(
@@ -149,29 +157,50 @@ fn time(shared: &Arc<Shared>, proc: &ProcRoot, supervisor: &Supervisor) {
 }
 
 /// The notify thread: hands outcomes to hooks and subscribers.
-fn notify(shared: &Shared, subscribers: &Subscribers) {
-    let budget = shared.with_quietly(|state| state.options.callback_budget);
+fn notify(shared: &Arc<Shared>, subscribers: &Arc<Subscribers>, supervisor: &Supervisor) {
     while let Some(notice) = shared.next_notice() {
-        let event = &notice.event;
-        let mut calls = Calls::default();
-        if let Some(hook) = notice.hook {
-            let began = Instant::now();
-            calls.panics += u64::from(caught(|| hook.ended(event)).is_err());
-            calls.slow += u64::from(began.elapsed() > budget);
-            let _ = drop_caught(hook);
+        tell(shared, subscribers, notice);
+        if foreign::has_lost_thread() {
+            insist(|| start_notifier(shared, subscribers, supervisor));
+            return shared.with(|state| state.thread_ended());
         }
-        let what = trace::Callback::of_queue("on_release").of_release(event.ticket);
-        let told = subscribers.dispatch(what, |callback| {
-            callback(event);
-            Ok(())
-        });
-        calls.slow += told.slow;
-        calls.panics += told.panics;
+    }
+}
+
+fn tell(shared: &Shared, subscribers: &Subscribers, Notice { event, hook }: Notice) {
+    let budget = shared.with_quietly(|state| state.options.callback_budget);
+    let mut calls = Calls::default();
+    let count = |calls: Calls| {
         if calls.slow + calls.panics > 0 {
             shared.with(|state| {
                 state.totals.slow_callbacks += calls.slow;
                 state.totals.subscriber_panics += calls.panics;
             });
         }
+    };
+    if let Some(hook) = hook {
+        let began = Instant::now();
+        let ended = foreign::run(|| caught(|| hook.ended(&event))).and_then(|answer| answer);
+        calls.panics += u64::from(ended.is_err());
+        calls.slow += u64::from(began.elapsed() > budget);
+        if foreign::has_lost_thread() {
+            // The rest of it is for the next thread.
+            let callbacks = Callbacks {
+                hook: Some(hook),
+                ..Callbacks::default()
+            };
+            shared.with(|state| {
+                state.notices.push_front(Notice { event, hook: None });
+                state.bury(Remains::of_lost_thread(callbacks), Instant::now());
+            });
+            return count(calls);
+        }
+        let _ = foreign::run(|| drop_caught(hook));
     }
+    let what = trace::Callback::of_queue("on_release").of_release(event.ticket);
+    // Whom a lost thread does not call any more has the error recorded.
+    let told = subscribers.dispatch(what, |callback| foreign::run(|| callback(&event)));
+    calls.slow += told.slow;
+    calls.panics += told.panics;
+    count(calls);
 }

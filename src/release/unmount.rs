@@ -67,17 +67,28 @@ impl Unmount {
         })
     }
 
-    fn detach(&self, mount: &Mount) -> Result<Proof> {
-        // To be marked, a mount asks its file system for permission: a silent server would hang what
-        // is to get rid of it.
-        let root = match mount.is_served {
-            true => None,
-            false => kernel::open(mount, self.mount).ok(),
+    /// Detaches the last of the mounts, which takes the others along.
+    fn detach(&self, doomed: &[&Mount]) -> Result<Proof> {
+        // To be marked, a mount asks its file system for permission, as does a path to what is below it:
+        // a silent server would hang what is to get rid of it.
+        let reaches_all = !doomed.iter().any(|mount| mount.is_served);
+        let (mut mark, mut is_all) = (None, reaches_all);
+        let [below @ .., top] = doomed else {
+            return Ok(Proof::Verified);
         };
-        // The descriptor is closed before the look: it must not be what holds the mount.
-        let mark = root.and_then(|root| self.proof.mark(root.as_fd()));
-        kernel::unmount(&self.proc, mount, true)?;
-        Ok(self.proof.outcome(mark))
+        // The descriptors are closed before the look: they must not be what holds the mounts.
+        if !top.is_served
+            && let Ok(root) = kernel::open(top)
+        {
+            mark = self.proof.mark(root.as_fd());
+        }
+        if let Some(mark) = mark.as_mut().filter(|_| reaches_all) {
+            for mount in below {
+                is_all &= kernel::open(mount).is_ok_and(|root| mark.extend(root.as_fd()));
+            }
+        }
+        kernel::unmount(&self.proc, top, true)?;
+        Ok(self.proof.outcome(mark, is_all))
     }
 }
 
@@ -97,7 +108,7 @@ impl Resource for Unmount {
             .plain_attempts
             .is_some_and(|plain| self.attempts > plain)
         {
-            return self.detach(last);
+            return self.detach(&doomed);
         }
         for mount in doomed {
             if let Err(error) = kernel::unmount(&self.proc, mount, false) {

@@ -187,6 +187,13 @@ impl State {
         reclaim
     }
 
+    /// The worker's thread has to end, wherever foreign code has left it; another takes its place.
+    pub(crate) fn lose(&mut self, worker: usize) {
+        self.dismiss(worker);
+        self.workforce.wake_timer(&mut self.wakes);
+        self.look_for_the_end();
+    }
+
     pub(crate) fn thread_ended(&mut self) {
         self.workforce.threads -= 1;
         self.wakes.watchers |= !self.watchers.is_empty();

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use super::life::{Keepsake, Sandbox};
 use crate::chroot::Chroot;
 use crate::error::{Error, Result, Status};
+use crate::foreign;
 use crate::release::{Event, Hook, Job, OnEnd};
 use crate::trace;
 
@@ -136,7 +137,7 @@ impl<T: Send + Sync + 'static> OnEnd for End<T> {
         let what = trace::Callback::of_life("on_release", sandbox.lifecycle_id());
         let subscribers = &sandbox.shared().subscribers;
         subscribers.dispatch(what.of_release(event.ticket), |observer| {
-            observer.on_release(sandbox, event)
+            foreign::run(|| observer.on_release(sandbox, event)).and_then(|answer| answer)
         });
     }
 

@@ -31,8 +31,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         if parted {
             // The map was closed meanwhile.
             drop(self.part_with_keepsake());
-            self.0.shared.write_index().told();
-            self.0.shared.announce_idle();
+            self.0.shared.finish();
         }
     }
 

@@ -81,8 +81,9 @@ pub(super) struct Index<T: Send + Sync + 'static> {
     running_count: usize,
     owners: Table<Address, Sandbox<T>>,
     closed: bool,
-    /// Lives that were in it when it was closed, and of which an event is still being told.
-    telling: usize,
+    /// What is still to be done for lives that are out of it: an event to be told, attachments to be
+    /// handed over.
+    unfinished: usize,
 }
 
 impl<T: Send + Sync + 'static> Index<T> {
@@ -93,26 +94,33 @@ impl<T: Send + Sync + 'static> Index<T> {
             running_count: 0,
             owners: table(),
             closed: false,
-            telling: 0,
+            unfinished: 0,
         }
     }
 
-    /// Takes everything out, and nothing in any more.
+    /// Takes everything out, and nothing in any more. The caller [finishes](Index::finish) when what
+    /// was attached is handed over.
     pub(super) fn close(&mut self) -> Index<T> {
         if !self.owners.is_empty() {
             count_address_change();
         }
+        let telling = self.lives().filter(|life| life.part()).count();
         let closed = Index {
             closed: true,
-            telling: self.telling + self.lives().filter(|life| life.part()).count(),
+            unfinished: self.unfinished + telling + 1,
             ..Index::new()
         };
         std::mem::replace(self, closed)
     }
 
-    /// The last event of a life is told that it had when this was closed.
-    pub(super) fn told(&mut self) {
-        self.telling -= 1;
+    /// Something is to be done for a life that is taken out.
+    pub(super) fn begin(&mut self) {
+        self.unfinished += 1;
+    }
+
+    /// It is done.
+    pub(super) fn finish(&mut self) {
+        self.unfinished -= 1;
     }
 
     pub(super) fn check_open(&self) -> Result<()> {
@@ -218,8 +226,8 @@ impl<T: Send + Sync + 'static> Index<T> {
         self.running_count
     }
 
-    /// Lives that are in it, or of which an event is still being told.
+    /// Lives that are in it, and what is unfinished of those that are out.
     pub(super) fn busy_count(&self) -> usize {
-        self.lives.len() + self.telling
+        self.lives.len() + self.unfinished
     }
 }

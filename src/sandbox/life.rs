@@ -89,14 +89,14 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
     }
 
     pub(super) fn new(
-        shared: Arc<Shared<T>>,
+        shared: &Arc<Shared<T>>,
         sandbox_id: &str,
         lifecycle_id: &str,
         value: T,
         keepsake: Option<Keepsake>,
     ) -> Sandbox<T> {
         Sandbox(Arc::new(Life {
-            shared,
+            shared: Arc::clone(shared),
             node: Node::new(),
             sandbox_id: sandbox_id.into(),
             lifecycle_id: lifecycle_id.into(),
@@ -168,12 +168,14 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         let mut index = self.0.shared.write_index();
         let mut inner = self.inner();
         index.check_open()?;
-        if inner.network_released || inner.left {
+        if inner.network_released {
             return Err(self.refused("its network is released"));
         }
         match inner.address {
             Some(present) if present == address => Ok(false),
             Some(present) => Err(self.refused(format_args!("it has the address {present}"))),
+            // Nobody would release it, and the life would stay in the map for good.
+            None if inner.state == State::Stopped => Err(self.refused("it has ended")),
             None => {
                 index.set_owner(address, self)?;
                 inner.address = Some(address);
@@ -300,10 +302,14 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
     fn leave(&self, index: &mut Index<T>, inner: &mut Inner) -> Left {
         inner.left = true;
         index.remove(self);
-        Left {
+        let left = Left {
             attached: inner.attachments.close(),
             keepsake: inner.keepsake.take(),
+        };
+        if left.attached {
+            index.begin();
         }
+        left
     }
 
     fn left(&self, left: Left) {
@@ -311,7 +317,11 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
             self.hand_over();
         }
         drop(left.keepsake);
-        self.0.shared.announce_idle();
+        if left.attached {
+            self.0.shared.finish();
+        } else {
+            self.0.shared.announce_idle();
+        }
     }
 
     /// The map is being closed, and the life leaves it. `true`: an event of it is still being told.
@@ -330,12 +340,13 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         None
     }
 
-    /// Hands over what is attached, if nobody did, and takes nothing more.
+    /// Hands over what is attached, if nobody did, and takes nothing more. The map has been closed.
     pub(super) fn hand_over_all(&self) {
         let attached = self.inner().attachments.close();
         if attached {
             self.hand_over();
         }
+        drop(self.part_with_keepsake());
     }
 
     pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {

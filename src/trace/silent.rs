@@ -44,10 +44,10 @@ pub(crate) fn run<R>(_label: &dyn Display, work: impl FnOnce(Visit) -> Result<R>
 
 pub(crate) struct Started;
 
-pub(crate) fn start(
+pub(crate) fn start<R>(
     _label: &dyn Display,
-    work: impl FnOnce(Visit, Started) -> Result<()>,
-) -> Result<()> {
+    work: impl FnOnce(Visit, Started) -> Result<R>,
+) -> Result<R> {
     work(Visit(()), Started)
 }
 

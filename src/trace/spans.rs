@@ -12,6 +12,7 @@ use std::time::Duration;
 use tracing::{Span, debug_span, field};
 
 use crate::error::{Error, Result};
+use crate::label::Label;
 use crate::panic::caught;
 use crate::release::Ticket;
 
@@ -87,7 +88,7 @@ pub(crate) fn open<R>(
     let open = Open(span(|| {
         debug_span!(
             target: TARGET, "open",
-            volume = %volume.display(), ?options,
+            volume = %Label(volume), ?options,
             ticket = field::Empty, error = field::Empty, errno = field::Empty,
         )
     }));

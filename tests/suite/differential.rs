@@ -21,7 +21,7 @@ use std::time::Instant;
 use nsgate::{Chroot, ChrootOptions};
 
 use crate::host::{Volume, close, gate, host, soon};
-use operation::{Generator, Operation};
+use operation::{Call, Generator, Operation};
 use user::{AsUser, user};
 
 /// So many operations are made on one pair of trees; a tree wears out.
@@ -32,6 +32,16 @@ const LOOK: u32 = 50;
 
 #[test]
 fn every_answer_is_the_plain_call_s() {
+    on_trees(10, false);
+}
+
+/// The mounts are in the chroot, or in the helper's namespace, and not in the host's.
+#[test]
+fn so_it_is_where_the_host_does_not_see_the_mounts() {
+    on_trees(5, true);
+}
+
+fn on_trees(few: u64, with_mounts: bool) {
     let _host = host();
     let long = std::env::var_os("NSGATE_LONG").is_some();
     let seed: Option<u64> = std::env::var("NSGATE_SEED")
@@ -40,23 +50,36 @@ fn every_answer_is_the_plain_call_s() {
     let trees = match (long, seed) {
         (true, _) => 400,
         (false, Some(_)) => 1,
-        (false, None) => 10,
+        (false, None) => few,
     };
     let _umask = Umask::set(0o022);
     let first = seed.unwrap_or(0);
-    (first..first + trees).for_each(compare);
+    (first..first + trees).for_each(|seed| compare(seed, with_mounts));
 }
 
-fn compare(seed: u64) {
+fn compare(seed: u64, with_mounts: bool) {
     let (ours, theirs) = (Volume::new(), Volume::new());
     for volume in [&ours, &theirs] {
         tree::make(volume.path(), user());
+        if with_mounts {
+            tree::make_places(volume.path());
+        }
     }
     assert_eq!(tree::look(ours.path()), tree::look(theirs.path()));
-    let mut generator = Generator::new(seed);
-    let mut helper = Helper::start(theirs.path(), generator.clone());
+    let mut generator = match with_mounts {
+        false => Generator::new(seed),
+        true => Generator::with_mounts(seed),
+    };
+    let mut helper = Helper::start(theirs.path(), generator.clone(), with_mounts);
     let gate = gate();
+    if with_mounts {
+        tree::mount(ours.path());
+    }
     let chroot = Chroot::open(&gate, ours.path(), &ChrootOptions::default()).unwrap();
+    if with_mounts {
+        tree::unmount(ours.path());
+    }
+    let mut busy = 0;
     let mut recent = Vec::new();
     for number in 1..=PER_TREE {
         let operation = generator.next();
@@ -74,6 +97,10 @@ fn compare(seed: u64) {
                 (_, "ELOOP") => plain = helper.again(),
                 _ => break,
             }
+        }
+        if with_mounts && is_busy_first(&operation.call, &answer, &plain) {
+            busy += 1;
+            answer.clone_from(&plain);
         }
         assert!(
             answer == plain,
@@ -101,6 +128,15 @@ fn compare(seed: u64) {
     }
     drop(chroot);
     close(&gate);
+    // Trees without any would let everything pass.
+    assert!(!with_mounts || busy > 0, "NSGATE_SEED={seed}");
+}
+
+/// To remove or rename a mount point is EBUSY here before anything else that speaks against it.
+fn is_busy_first(call: &Call, answer: &str, plain: &str) -> bool {
+    matches!(call, Call::Remove(_) | Call::Rename(..))
+        && answer == "EBUSY"
+        && plain.starts_with('E')
 }
 
 fn shown(operation: &Operation) -> String {
@@ -120,7 +156,7 @@ struct Helper {
 }
 
 impl Helper {
-    fn start(root: &Path, generator: Generator) -> Helper {
+    fn start(root: &Path, generator: Generator, with_mounts: bool) -> Helper {
         let (connection, other) = UnixStream::pair().unwrap();
         let user = user();
         // SAFETY: the child calls only functions that take no lock another thread may have held:
@@ -128,7 +164,13 @@ impl Helper {
         match unsafe { nix::unistd::fork() }.unwrap() {
             nix::unistd::ForkResult::Child => {
                 drop(connection);
-                let served = std::panic::catch_unwind(|| serve(root, generator, other, user));
+                let served = std::panic::catch_unwind(|| {
+                    if with_mounts {
+                        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
+                        tree::mount(root);
+                    }
+                    serve(root, generator, other, user);
+                });
                 // SAFETY: it ends here, without anything of the parent's being dropped.
                 unsafe { libc::_exit(served.map_or(1, |()| 0)) }
             }

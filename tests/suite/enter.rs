@@ -85,6 +85,19 @@ fn guards_that_are_dropped_in_the_wrong_order_still_end_at_home() {
         drop(inner);
         assert_eq!(host::standing(), before);
     });
+    on_a_thread(|| {
+        let before = host::standing();
+        let outer = first.enter().unwrap();
+        let between = host::standing();
+        let (middle, inner) = (second.enter().unwrap(), second.enter().unwrap());
+        drop(middle);
+        assert_eq!(host::standing(), between);
+        // What it entered is over already.
+        inner.restore().unwrap();
+        assert_eq!(host::standing(), between);
+        outer.restore().unwrap();
+        assert_eq!(host::standing(), before);
+    });
     drop((first, second));
     close(&gate);
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use nsgate::{FileKind, OpenOptions, Status};
 
+use crate::differential::user::{AsUser, user};
 use crate::files::{Files, errno};
+use crate::fuse_tree::FuseTree;
 
 #[test]
 fn entries_have_kinds_inodes_and_on_request_their_stat() {
@@ -95,6 +97,29 @@ fn entries_that_vanish_are_left_out() {
 }
 
 #[test]
+fn entries_that_may_not_be_looked_at_are_listed_without_a_stat() {
+    let files = Files::new();
+    let names = ["a", "b", "c"];
+    for name in names {
+        files.volume.file(&format!("dir/{name}"), "");
+    }
+    // It may be read but not searched.
+    let directory = files.volume.path().join("dir");
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o444)).unwrap();
+    let _user = AsUser::new(user());
+    let mut listing = files.chroot.read_dir_with_stat("dir").unwrap();
+    let mut found: Vec<_> = listing.by_ref().map(Result::unwrap).collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    for (entry, name) in found.iter().zip(names) {
+        assert_eq!(entry.name, name);
+        assert_eq!((entry.kind, entry.stat.is_none()), (FileKind::File, true));
+    }
+    assert_eq!(found.len(), names.len());
+    assert!(listing.next().is_none());
+    assert!(listing.next().is_none());
+}
+
+#[test]
 fn real_paths_have_no_links_and_start_at_the_volume() {
     let files = Files::new();
     files.volume.file("a/b/file", "");
@@ -169,6 +194,48 @@ fn a_real_path_may_cross_mounts() {
     let real = chroot.real_path("mounted/dir/again/file").unwrap();
     assert_eq!(real, Path::new("/mounted/dir/file"));
     chroot.release().unwrap();
+}
+
+#[test]
+fn a_real_path_costs_about_what_its_look_up_does() {
+    let name = "n".repeat(255);
+    let tree = FuseTree::new();
+    let deep = tree.chain(1, "d", 100);
+    tree.directory(deep, "e");
+    let (ups, turns) = ("../".repeat(100), "e/../".repeat(50));
+    tree.link(deep, "ups", &ups);
+    tree.link(deep, "turns", &turns);
+    tree.chain(1, &name, 20);
+    let half = vec![name.as_str(); 10].join("/");
+    tree.link(1, "half", &half);
+    let _host = crate::host::host();
+    let Some(volume) = tree.serve() else {
+        return;
+    };
+    let gate = crate::host::gate();
+    let chroot = nsgate::Chroot::open(&gate, volume.path(), &Default::default()).unwrap();
+    let down = "d/".repeat(100);
+    let whole = format!("/{}", &down[..down.len() - 1]);
+    for (path, expected) in [
+        (format!("{down}{turns}"), Ok(whole.as_str())),
+        (format!("{down}turns"), Ok(&whole)),
+        (format!("{down}{ups}"), Ok("/")),
+        (format!("{down}ups/{down}{ups}"), Ok("/")),
+        // What it is can't be said in a path that the kernel takes.
+        (format!("half/{half}"), Err(libc::ENAMETOOLONG)),
+    ] {
+        let (stat, look_up) = tree.asked(|| chroot.stat(&path));
+        stat.unwrap();
+        let (real, asked) = tree.asked(|| chroot.real_path(&path));
+        match expected {
+            Ok(expected) => assert_eq!(real.unwrap(), Path::new(expected)),
+            Err(expected) => assert_eq!(errno(real), expected),
+        }
+        let most = 4 * look_up.lookups;
+        assert!(asked.lookups <= most, "{path}: {asked:?}, {look_up:?}");
+    }
+    chroot.release().unwrap();
+    crate::host::close(&gate);
 }
 
 #[test]

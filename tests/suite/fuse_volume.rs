@@ -1,4 +1,5 @@
 //! A volume whose file system is a server in this process, which stops answering when it is told to.
+//! It has one file, or what another server has: [`fuse_tree`](crate::fuse_tree).
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
@@ -23,14 +24,14 @@ const TTL: Duration = Duration::ZERO;
 
 /// Whether the server answers. One thread serves: where it waits, everything waits.
 #[derive(Default)]
-struct Answers {
+pub(crate) struct Answers {
     /// Whether it is silent, and whether somebody waits for an answer.
     state: Mutex<(bool, bool)>,
     changed: Condvar,
 }
 
 impl Answers {
-    fn wait(&self) {
+    pub(crate) fn wait(&self) {
         let mut state = self.state.lock().unwrap();
         while state.0 {
             state.1 = true;
@@ -134,6 +135,14 @@ impl FuseVolume {
     /// `None`, said on stderr, where this process may not open /dev/fuse; NSGATE_REQUIRE_ROOT=1
     /// makes that a failure.
     pub(crate) fn new(options: &str) -> Option<FuseVolume> {
+        FuseVolume::with_server(options, Server)
+    }
+
+    /// The same with a server that asks the given answers before it answers.
+    pub(crate) fn with_server<S: Filesystem>(
+        options: &str,
+        server: impl FnOnce(Arc<Answers>) -> S,
+    ) -> Option<FuseVolume> {
         let device = match OpenOptions::new().read(true).write(true).open("/dev/fuse") {
             Ok(device) => device,
             Err(error) => {
@@ -143,10 +152,14 @@ impl FuseVolume {
                 return None;
             }
         };
-        Some(FuseVolume::serve(device, options).unwrap())
+        Some(FuseVolume::serve(device, options, server).unwrap())
     }
 
-    fn serve(device: File, options: &str) -> io::Result<FuseVolume> {
+    fn serve<S: Filesystem>(
+        device: File,
+        options: &str,
+        server: impl FnOnce(Arc<Answers>) -> S,
+    ) -> io::Result<FuseVolume> {
         let path = temporary_path();
         fs::create_dir(&path)?;
         let fd = device.as_raw_fd();
@@ -160,7 +173,7 @@ impl FuseVolume {
             Some(options.as_str()),
         )?;
         let answers = Arc::new(Answers::default());
-        let server = Server(answers.clone());
+        let server = server(answers.clone());
         let device = OwnedFd::from(device);
         let session = Session::from_fd(server, device, SessionACL::All, Config::default())?;
         Ok(FuseVolume {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nsgate::{Gate, GateOptions};
+use nsgate::{Gate, GateOptions, Outcome, Proof};
 
 /// Long enough for anything that isn't stuck, on any machine.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
@@ -146,6 +146,27 @@ pub(crate) fn gate() -> Gate {
 pub(crate) fn close(gate: &Gate) {
     let report = gate.close(soon()).unwrap();
     assert_eq!(report.remaining, 0, "{report:?}");
+}
+
+/// What can be proved of a mount here: everything for root of the initial user namespace, else nothing.
+pub(crate) fn proved(gate: &Gate, proof: Proof) -> Outcome {
+    Outcome::Released(match gate.features().mount_proof {
+        true => proof,
+        false => Proof::Unverified,
+    })
+}
+
+/// What is proved of a chroot that nobody uses and that could have mounts below it.
+pub(crate) fn proved_gone(gate: &Gate, has_namespace: bool) -> Outcome {
+    let features = gate.features();
+    let is_known = match has_namespace {
+        true => features.ns_id,
+        false => features.dissolve_together,
+    };
+    match is_known {
+        true => proved(gate, Proof::Verified),
+        false => Outcome::Released(Proof::Unverified),
+    }
 }
 
 /// A directory that is a tmpfs of its own and goes away with the value.

@@ -9,7 +9,7 @@ use crate::differential::user::user;
 use crate::host::{self, close, host, soon};
 
 /// Returns whether the calling thread blocked SIGUSR1 and SIGSEGV before.
-fn change_signals(how: i32, signal: i32) -> [bool; 2] {
+pub(crate) fn change_signals(how: i32, signal: i32) -> [bool; 2] {
     // SAFETY: sets of signals, which are plain data, and signals that there are.
     unsafe {
         let (mut set, mut before): (libc::sigset_t, libc::sigset_t) = std::mem::zeroed();

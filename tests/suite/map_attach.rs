@@ -1,6 +1,7 @@
 //! What is attached to a life: released with its network, or not at all, and never lost.
 
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
 
 use nsgate::{Chroot, ChrootOptions, Gate, Outcome, Status};
 
@@ -239,4 +240,48 @@ fn open(gate: &Gate, volume: &Volume) -> Chroot {
 fn close_map(map: &Map) {
     map.close();
     assert_eq!(map.lifecycles(), 0);
+}
+
+#[test]
+fn what_a_job_holds_up_until_the_gate_closes_is_told_as_abandoned_once() {
+    let _host = host();
+    let gate = gate();
+    let volume = Volume::new();
+    let map = Map::new(&gate);
+    let log = Log::default();
+    map.subscribe("recorder", Recorder::new("recorder", &log))
+        .unwrap();
+    let life = register(&map, "sandbox", "life");
+    let chroot = Chroot::open(&gate, volume.path(), &ChrootOptions::default()).unwrap();
+    life.attach(&chroot).unwrap();
+    let (inside, is_inside) = mpsc::channel();
+    let (leave, may_leave) = mpsc::channel::<()>();
+    let told = || {
+        let calls = calls(&log);
+        calls
+            .iter()
+            .filter(|(_, what, _)| *what == "release")
+            .count()
+    };
+    std::thread::scope(|scope| {
+        let job = move || {
+            inside.send(()).unwrap();
+            may_leave.recv().unwrap_err();
+        };
+        let user = scope.spawn(|| chroot.run(job));
+        is_inside.recv().unwrap();
+        life.network_released().unwrap();
+        let deadline = Instant::now() + Duration::from_millis(20);
+        assert_eq!(gate.close(deadline).unwrap().abandoned, 1);
+        eventually("it was told", || told() == 1);
+        eventually("it is attached no more", || life.attached() == 0);
+        assert!(!life.detach(&chroot).unwrap());
+        drop(leave);
+        user.join().unwrap().unwrap();
+    });
+    // The submit comes after the end, which is no second one.
+    drop(chroot);
+    eventually("it is destroyed", || gate.stats().reserved == 0);
+    close(&gate);
+    assert_eq!(told(), 1);
 }

@@ -1,10 +1,10 @@
 //! When a map has nothing left to wait for.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::time::Instant;
 
-use nsgate::Status;
+use nsgate::{Job, Status, Subscriber};
 
 use crate::host::{close, gate, host, soon};
 use crate::map_support::*;
@@ -71,5 +71,112 @@ fn a_map_that_is_closed_is_idle_when_its_last_event_is_told() {
     });
     map.wait_idle(Some(Instant::now())).unwrap();
     drop((life, other));
+    close(&gate);
+}
+
+fn attached_jobs(gate: &nsgate::Gate, life: &Life) -> Vec<Job> {
+    let runs = Arc::default();
+    let jobs: Vec<Job> = (0..20).map(|_| counting_job(gate, &runs)).collect();
+    jobs.iter().for_each(|job| life.attach_job(job).unwrap());
+    jobs
+}
+
+fn are_handed_over(jobs: &[Job]) -> bool {
+    jobs.iter().all(|job| job.ticket().is_some())
+}
+
+/// A gate that is closed next has it to wait for.
+#[test]
+fn what_was_attached_to_a_life_that_stopped_is_handed_over_before_the_map_is_idle() {
+    let _host = host();
+    let gate = gate();
+    for round in 0..200 {
+        let map = Map::new(&gate);
+        let life = register(&map, "sandbox", "life");
+        let jobs = attached_jobs(&gate, &life);
+        let both = Barrier::new(2);
+        let in_time = std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                both.wait();
+                eventually("the map is idle", || {
+                    map.wait_idle(Some(Instant::now())).is_ok()
+                });
+                are_handed_over(&jobs)
+            });
+            both.wait();
+            life.mark_stopped().unwrap();
+            waiter.join().unwrap()
+        });
+        assert!(in_time, "round {round}");
+    }
+    close(&gate);
+}
+
+/// Looks at its map, on another thread, when it is dropped.
+struct Looking {
+    map: Map,
+    jobs: Vec<Job>,
+    seen: mpsc::Sender<(bool, bool)>,
+}
+
+impl Subscriber<&'static str> for Looking {}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        let look = || {
+            let is_idle = self.map.wait_idle(Some(Instant::now())).is_ok();
+            (is_idle, are_handed_over(&self.jobs))
+        };
+        let seen = std::thread::scope(|scope| scope.spawn(look).join());
+        self.seen.send(seen.unwrap()).unwrap();
+    }
+}
+
+#[test]
+fn a_map_is_not_idle_while_its_closing_hands_over() {
+    let _host = host();
+    let gate = gate();
+    let map = Map::new(&gate);
+    let life = register(&map, "sandbox", "life");
+    let jobs = attached_jobs(&gate, &life);
+    let (seen, sees) = mpsc::channel();
+    let looking = Looking {
+        map: map.clone(),
+        jobs: jobs.clone(),
+        seen,
+    };
+    map.subscribe("looking", looking).unwrap();
+    map.close();
+    let (is_idle, are_out) = sees.recv().unwrap();
+    assert!(are_out || !is_idle);
+    map.wait_idle(Some(Instant::now())).unwrap();
+    assert!(are_handed_over(&jobs));
+    drop(life);
+    close(&gate);
+}
+
+/// It would keep the address, and itself in the map, for good.
+#[test]
+fn a_life_that_stopped_while_an_event_is_told_takes_no_address() {
+    let _host = host();
+    let gate = gate();
+    let map = Map::new(&gate);
+    let log = Log::default();
+    let (answer, answers) = mpsc::channel();
+    let stopping = Recorder::with("stopping", &log, move |_, life| {
+        life.mark_stopped()?;
+        answer
+            .send(life.assign_network(address("10.0.0.1")))
+            .unwrap();
+        Ok(())
+    });
+    map.subscribe("stopping", stopping).unwrap();
+    let life = register(&map, "sandbox", "life");
+    life.mark_running().unwrap();
+    let refused = answers.recv().unwrap().unwrap_err();
+    assert_eq!(refused.status(), Status::InvalidState);
+    assert_eq!(refused.message(), "sandbox life: it has ended");
+    assert!(map.find_by_address(address("10.0.0.1")).is_none());
+    map.wait_idle(Some(soon())).unwrap();
     close(&gate);
 }

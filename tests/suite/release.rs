@@ -9,16 +9,8 @@ use nsgate::{
     Chroot, ChrootOptions, Gate, GateOptions, Kind, Outcome, Proof, Status, UnmountOptions,
 };
 
-use crate::host::{self, Volume, close, gate, host, soon};
+use crate::host::{self, Volume, close, gate, host, proved, proved_gone, soon};
 use crate::map_support::eventually;
-
-/// What can be proved here: everything for root of the initial user namespace, else nothing.
-fn proved(gate: &Gate, proof: Proof) -> Outcome {
-    Outcome::Released(match gate.features().mount_proof {
-        true => proof,
-        false => Proof::Unverified,
-    })
-}
 
 fn tmpfs(path: &Path) {
     fs::create_dir_all(path).unwrap();
@@ -58,7 +50,7 @@ fn a_chroot_that_nobody_uses_is_proved_gone() {
         let ticket = chroot.release().unwrap();
         let event = gate.releases().wait(ticket, Some(soon())).unwrap();
         assert_eq!(event.kind, Kind::Chroot);
-        assert_eq!(event.outcome, proved(&gate, Proof::Verified));
+        assert_eq!(event.outcome, proved_gone(&gate, runs));
     }
     close(&gate);
 }
@@ -83,7 +75,7 @@ fn a_file_that_is_still_open_holds_the_mount_and_that_is_said() {
         .releases()
         .wait(other.release().unwrap(), Some(soon()))
         .unwrap();
-    assert_eq!(event.outcome, proved(&gate, Proof::Verified));
+    assert_eq!(event.outcome, proved_gone(&gate, false));
     drop(mapped);
     let stats = gate.stats();
     assert_eq!(stats.verified + stats.held + stats.unverified, 2);
@@ -276,6 +268,6 @@ fn a_gate_whose_times_are_beyond_all_clocks_works() {
     chroot.run(|| ()).unwrap();
     let ticket = chroot.release().unwrap();
     let event = gate.releases().wait(ticket, Some(soon())).unwrap();
-    assert_eq!(event.outcome, proved(&gate, Proof::Verified));
+    assert_eq!(event.outcome, proved_gone(&gate, true));
     close(&gate);
 }

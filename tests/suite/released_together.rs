@@ -4,9 +4,9 @@
 use std::fs::File;
 use std::io::Read;
 
-use nsgate::{Chroot, ChrootOptions, OpenOptions, Outcome, Proof, Propagation, SandboxMap};
+use nsgate::{Chroot, ChrootOptions, OpenOptions, Proof, Propagation, SandboxMap};
 
-use crate::host::{Volume, close, gate, host, soon};
+use crate::host::{Volume, close, gate, host, proved, proved_gone, soon};
 
 const CHROOTS: usize = 60;
 const VOLUMES: usize = 6;
@@ -49,12 +49,11 @@ fn each_has_its_own_outcome_and_its_open_files_stay() {
         let event = releases
             .wait(chroot.ticket().unwrap(), Some(soon()))
             .unwrap();
-        let proof = match open_files.iter().any(|(open, _)| *open == index) {
-            _ if !gate.features().mount_proof => Proof::Unverified,
-            true => Proof::Held { descriptors: 1 },
-            false => Proof::Verified,
+        let outcome = match open_files.iter().any(|(open, _)| *open == index) {
+            true => proved(&gate, Proof::Held { descriptors: 1 }),
+            false => proved_gone(&gate, index % 7 == 3),
         };
-        assert_eq!(event.outcome, Outcome::Released(proof), "chroot {index}");
+        assert_eq!(event.outcome, outcome, "chroot {index}");
         assert_eq!(event.attempts, 1);
     }
     for (index, mut file) in open_files {

@@ -137,7 +137,7 @@ fn a_mount_beneath_another_that_would_keep_its_own_attributes_is_refused() {
 }
 
 #[test]
-fn its_end_is_proved_and_its_submounts_are_there_to_the_end() {
+fn its_submounts_are_there_to_the_end() {
     let _host = host();
     on_linux_5_10(|| {
         let gate: Gate = gate();
@@ -153,11 +153,8 @@ fn its_end_is_proved_and_its_submounts_are_there_to_the_end() {
         assert_eq!(chroot.namespace_id().unwrap(), id);
         let ticket = chroot.release().unwrap();
         let event = gate.releases().wait(ticket, Some(soon())).unwrap();
-        let proof = match gate.features().mount_proof {
-            true => Proof::Verified,
-            false => Proof::Unverified,
-        };
-        assert_eq!(event.outcome, Outcome::Released(proof));
+        // Of what was below nothing is known.
+        assert_eq!(event.outcome, Outcome::Released(Proof::Unverified));
         close(&gate);
         nix::mount::umount(&volume.path().join("below")).unwrap();
     });

@@ -13,6 +13,8 @@ type Job interface {
 type Run struct {
 	Job    Job
 	Error  Error // of a start that was not answered with OK
+	key    uint64
+	number uint64 // the library's
 	ran    uint32
 	ending Ending
 }

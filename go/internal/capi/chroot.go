@@ -51,8 +51,8 @@ func ChrootOpenChroot(id uint64, path string, flags uint32, out *uint64, e *Erro
 
 // ChrootStart starts a run. From inside another run it has ended when this returns OK.
 func ChrootStart(id uint64, run *Run) int32 {
-	return start(run, func(key C.uint64_t, ran *C.uint32_t, e *C.nsgate_error) C.nsgate_status {
-		return C.nsgate_go_chroot_start(chroot(id), key, ran, e)
+	return start(run, func(key C.uint64_t, ran *C.uint32_t, number *C.uint64_t, e *C.nsgate_error) C.nsgate_status {
+		return C.nsgate_go_chroot_start(chroot(id), key, ran, number, e)
 	})
 }
 

@@ -9,7 +9,10 @@ package capi
 // #cgo nocallback nsgate_directory_read
 import "C"
 
-import "unsafe"
+import (
+	"syscall"
+	"unsafe"
+)
 
 // DirectoryWithStat asks for the attributes of each entry.
 const DirectoryWithStat = C.NSGATE_DIRECTORY_WITH_STAT
@@ -35,4 +38,13 @@ func DirectoryRead(id uint64, buffer []uint64, flags uint32, used *int, e *Error
 // DirectoryClose ends the handle.
 func DirectoryClose(id uint64, e *Error) int32 {
 	return e.answer(C.nsgate_directory_close(directory(id), e.c()))
+}
+
+// ReadDirent is getdents64(2), which a signal doesn't interrupt.
+func ReadDirent(fd int, buffer []byte) (n int, err error) {
+	for {
+		if n, err = syscall.ReadDirent(fd, buffer); err != syscall.EINTR {
+			return n, err
+		}
+	}
 }

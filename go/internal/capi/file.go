@@ -3,8 +3,8 @@
 package capi
 
 // #include "shim.h"
-// #cgo noescape nsgate_chroot_open_file
-// #cgo nocallback nsgate_chroot_open_file
+// #cgo noescape nsgate_go_open_file
+// #cgo nocallback nsgate_go_open_file
 // #cgo noescape nsgate_chroot_stat
 // #cgo nocallback nsgate_chroot_stat
 // #cgo noescape nsgate_chroot_lstat
@@ -43,7 +43,10 @@ package capi
 // #cgo nocallback nsgate_chroot_temp_file
 import "C"
 
-import "unsafe"
+import (
+	"syscall"
+	"unsafe"
+)
 
 // Flags of file operations.
 const (
@@ -52,12 +55,19 @@ const (
 	TimesNofollow   = C.NSGATE_TIMES_NOFOLLOW
 )
 
-// OpenFile opens a file; flags are those of open(2).
-func OpenFile(id uint64, path string, flags int32, mode uint32, fd *int, e *Error) int32 {
+// OpenFile opens a file; flags are those of open(2). What can't seek, such as a FIFO, waits and becomes
+// non-blocking.
+func OpenFile(id uint64, path string, flags int32, mode uint32, fd *int, waits *bool, e *Error) int32 {
 	var out C.int
-	status := C.nsgate_chroot_open_file(chroot(id), str(path), C.int32_t(flags), C.uint32_t(mode), &out, e.c())
-	*fd = int(out)
+	var waiting C.uint32_t
+	status := C.nsgate_go_open_file(chroot(id), str(path), C.int32_t(flags), C.uint32_t(mode), &out, &waiting, e.c())
+	*fd, *waits = int(out), waiting != 0
 	return e.answer(status)
+}
+
+// SetBlocking undoes what OpenFile did to one that waits.
+func SetBlocking(fd int) {
+	_ = syscall.SetNonblock(fd, false) // it fails for no open descriptor
 }
 
 // FileStat follows a symbolic link at the end of path.

@@ -53,8 +53,8 @@ func namespaceOpen(out *uint64, e *Error, open func(*C.nsgate_namespace) C.nsgat
 
 // NamespaceStart is ChrootStart for a mount namespace.
 func NamespaceStart(id uint64, run *Run) int32 {
-	return start(run, func(key C.uint64_t, ran *C.uint32_t, e *C.nsgate_error) C.nsgate_status {
-		return C.nsgate_go_namespace_start(namespace(id), key, ran, e)
+	return start(run, func(key C.uint64_t, ran *C.uint32_t, number *C.uint64_t, e *C.nsgate_error) C.nsgate_status {
+		return C.nsgate_go_namespace_start(namespace(id), key, ran, number, e)
 	})
 }
 

@@ -21,15 +21,17 @@
  *
  * Handles and threads. Any value is safe where a handle is asked for. All functions may be called
  * from any thread and at the same time, except where a doc says otherwise. None may be called from a
- * signal handler, nor between fork and exec.
+ * signal handler, nor between fork and exec. A call is no cancellation point: a thread that is cancelled
+ * in one (pthread_cancel, deferred) finishes it, and the callbacks that are called on it, first.
  *
  * Ownership. What a function takes for good and what it only borrows for the call is in its doc;
  * strings, options and buffers are always borrowed.
  *
- * Structs that may grow start with their size: set size to sizeof the struct and the rest to zero.
- * A shorter struct of an older program is filled up with zeros; a longer one of a newer program is
- * refused only if it asks for something this version does not know. Outputs of that kind are filled
- * as far as their size goes.
+ * Structs that may grow start with their size: set size to sizeof the struct (not of a pointer to it)
+ * and the rest to zero. A shorter struct of an older program is filled up with zeros; a longer one of a
+ * newer program is refused only if it asks for something this version does not know. Outputs of that
+ * kind are filled as far as their size goes. A size that no version ever had, because it is smaller than
+ * in the first one or ends within a field, is NSGATE_INVALID_ARGUMENT.
  *
  * Flags and reserved fields: unknown flags and reserved fields that are not zero are refused.
  *
@@ -230,7 +232,8 @@ typedef struct nsgate_sandbox {
  * the callback nor its destroy function is ever called.
  *
  * A callback may call every function of this library. It must return: neither longjmp nor a C++
- * exception may leave it.
+ * exception may leave it, nor may it end its thread (pthread_exit), or have it cancelled by letting that
+ * in again; the process would end.
  */
 
 /** Destroys the user data of a callback. */
@@ -334,14 +337,28 @@ typedef struct nsgate_features {
  * The calling thread must stand where the process does: in its mount namespace and root.
  * CAP_SYS_ADMIN is needed in the user namespace that owns the mount namespace.
  *
- * Ownership: options is borrowed and may be NULL for the defaults; the gate is ended by
- * nsgate_gate_close.
+ * Ownership: options is borrowed and may be NULL for the defaults. The handle is ended by
+ * nsgate_gate_free, best after nsgate_gate_close.
  * Errors: NSGATE_INVALID_STATE when the thread stands elsewhere; NSGATE_UNSUPPORTED when the kernel
  * lacks what there is no safe way without (openat2, Linux 5.6); NSGATE_OS.
  */
 nsgate_status nsgate_gate_open(const struct nsgate_gate_options *options,
                                nsgate_gate *out,
                                nsgate_error *error);
+
+/**
+ * Takes a function that was started, and whose turn has not come, out of the queue. Neither it nor its
+ * done is called, and no release waits for it any more.
+ *
+ * run: the number from nsgate_chroot_start or nsgate_namespace_start.
+ *
+ * Ownership: what the start was given as user_data is the caller's alone again.
+ * Errors: NSGATE_INVALID_STATE once its turn has come (done is called, or was), or where the gate has no
+ * such run.
+ */
+nsgate_status nsgate_gate_take_back(nsgate_gate gate,
+                                    uint64_t run,
+                                    nsgate_error *error);
 
 /**
  * Refuses new resources from now on, as nsgate_gate_close does first, and waits for nothing.
@@ -419,11 +436,11 @@ nsgate_status nsgate_gate_features(nsgate_gate gate,
 #define NSGATE_OUTCOME_ABANDONED 4
 /** The outcome is not NSGATE_OUTCOME_RELEASED. */
 #define NSGATE_PROOF_NONE 0
-/** The kernel says that it is gone. */
+/** The kernel says that it is gone, as are the mounts below it. */
 #define NSGATE_PROOF_VERIFIED 1
 /** It was let go, but something keeps it: a file that is still open, for example. */
 #define NSGATE_PROOF_HELD 2
-/** The kernel cannot tell. */
+/** The kernel cannot tell; or a chroot has, or may have, mounts below its root: see docs/releases.md. */
 #define NSGATE_PROOF_UNVERIFIED 3
 /** Waits for its first attempt. */
 #define NSGATE_ITEM_QUEUED 1
@@ -456,7 +473,10 @@ typedef struct nsgate_event {
   int32_t os_error;
   /** NSGATE_PROOF_... */
   uint32_t proof;
-  /** For NSGATE_PROOF_HELD: how many descriptors of this process hold it; 0 when something else does. */
+  /**
+   * For NSGATE_PROOF_HELD: how many descriptors of this process hold it, of the 4,096 with the lowest
+   * numbers; 0 when something else does.
+   */
   uint32_t held_descriptors;
   /** 1 when the step before the release failed; the release went on all the same. */
   uint32_t before_release_failed;
@@ -547,7 +567,10 @@ typedef struct nsgate_stats {
   uint64_t workers;
   /** Of these, how many replace a stuck one. */
   uint64_t replacement_workers;
-  /** Age of the oldest release that waits for its first attempt. */
+  /**
+   * Age of the oldest release that waits for its first attempt, or for the end of the last use of
+   * what it releases.
+   */
   uint64_t oldest_queued_ns;
   /** Age of the attempt that has been running longest. */
   uint64_t longest_running_ns;
@@ -742,6 +765,8 @@ nsgate_status nsgate_gate_unsubscribe_wait(nsgate_gate gate,
 /**
  * Does the host's work, on a worker thread. Answers 0, or the errno it failed with: EBUSY, EINTR,
  * EAGAIN and ENOMEM are tried again, others fail the job. It may block; it should not for ever.
+ *
+ * Signals are blocked there as in a nsgate_run_function, and processes that it starts inherit that.
  */
 typedef int32_t (*nsgate_job_function)(void *user_data);
 
@@ -831,7 +856,10 @@ typedef struct nsgate_namespace_id {
  * working directory. It must load nothing from there (no name service, no dlopen, no locale) and
  * start no thread: that would stay inside.
  *
- * The thread serves others after it. The umask and blocked signals are put back (not SIGPROF); a
+ * All signals are blocked there, but for those that a thread's own instructions cause. A process that
+ * it starts inherits that, unless told otherwise (POSIX_SPAWN_SETSIGMASK, sigprocmask before exec).
+ *
+ * The thread serves others after it. The umask and blocked signals are put back; a
  * thread that is left with another user or group for files (setfsuid(2)) ends, with NSGATE_TAINTED.
  * Whatever else it changes of its thread (supplementary groups, capabilities, scheduling, network
  * namespace, seccomp filters) it must put back itself.
@@ -924,13 +952,18 @@ nsgate_status nsgate_namespace_run(nsgate_namespace ns,
  * done is called exactly once, after the function, if the answer is NSGATE_OK, and never otherwise.
  * Its status is what nsgate_namespace_run would have answered.
  *
- * Ownership: user_data, for both functions, is the caller's to keep until done is called.
+ * run, which may be NULL, gets a number for nsgate_gate_take_back: perhaps after done was called, so
+ * that it must not lie in what that frees.
+ *
+ * Ownership: user_data, for both functions, is the caller's to keep until done is called, or the run
+ * is taken back.
  * Errors: NSGATE_CLOSED; NSGATE_OS.
  */
 nsgate_status nsgate_namespace_start(nsgate_namespace ns,
                                      nsgate_run_function function,
                                      nsgate_done_function done,
                                      void *user_data,
+                                     uint64_t *run,
                                      nsgate_error *error);
 
 /**
@@ -957,7 +990,9 @@ nsgate_status nsgate_namespace_release(nsgate_namespace ns, uint64_t *ticket, ns
  * Enters nest; they are restored in the reverse order. While inside, the thread must not start other
  * threads.
  *
- * Ownership: the stay is ended by nsgate_entered_restore, which this thread must call before it ends.
+ * Ownership: the stay is ended by nsgate_entered_restore, which this thread must call before it ends;
+ * a destructor that runs while it ends is early enough. What is left of a thread that has ended is let
+ * go when any other thread restores it, or a gate closes.
  * Errors: NSGATE_CLOSED; NSGATE_OS, and the thread stands where it stood.
  */
 NSGATE_MUST_USE
@@ -970,10 +1005,12 @@ nsgate_status nsgate_namespace_enter(nsgate_namespace ns,
  *
  * Ownership: ends the handle, except for NSGATE_WRONG_THREAD and NSGATE_WRONG_ORDER.
  * Threads: the one that entered.
- * Errors: NSGATE_WRONG_THREAD; NSGATE_WRONG_ORDER when something entered later has to be restored
- * first; NSGATE_OS when namespace and root are restored but the working directory is gone (the thread
- * then stands in the root); NSGATE_TAINTED when the thread could not be brought back: it is in a
- * place that it must not be in, and must end without doing anything else.
+ * Errors: NSGATE_WRONG_THREAD; NSGATE_INVALID_STATE, with nothing changed, when that thread has ended,
+ * or the library has brought it back because a callback returned without a restore; NSGATE_WRONG_ORDER
+ * when something entered later has to be restored first; NSGATE_OS when namespace and root are restored
+ * but the working directory is gone (the thread then stands in the root); NSGATE_TAINTED when the thread
+ * could not be brought back: it is in a place that it must not be in, and must end without doing
+ * anything else.
  */
 NSGATE_MUST_USE
 nsgate_status nsgate_entered_restore(nsgate_entered entered,
@@ -1000,11 +1037,13 @@ nsgate_status nsgate_entered_restore(nsgate_entered entered,
 #define NSGATE_CHROOT_ALLOW_DEVICES 4
 /** Refuse to execute programs. */
 #define NSGATE_CHROOT_NOEXEC 8
-/** Follow no symbolic link. */
+/** Follow no symbolic link. EINVAL on Linux 5.12 and 5.13. */
 #define NSGATE_CHROOT_NOSYMFOLLOW 16
 /**
  * Let mounts that the host makes below the volume later on appear inside, once the chroot has its
- * namespace (nsgate_chroot_identify makes it); none go back. The volume's mount must be shared.
+ * namespace (nsgate_chroot_identify makes it); none go back. The volume's mount must be shared. A
+ * later mount keeps the attributes that the host gives it: what the other flags refuse, devices and
+ * setuid as well, holds for the mounts that were there at the open only.
  */
 #define NSGATE_CHROOT_SLAVE 32
 /** Leave out what is mounted below the volume. */
@@ -1082,13 +1121,18 @@ nsgate_status nsgate_chroot_run(nsgate_chroot chroot,
  * done is called exactly once, after the function, if the answer is NSGATE_OK, and never otherwise.
  * Its status is what nsgate_chroot_run would have answered.
  *
- * Ownership: user_data, for both functions, is the caller's to keep until done is called.
+ * run, which may be NULL, gets a number for nsgate_gate_take_back: perhaps after done was called, so
+ * that it must not lie in what that frees.
+ *
+ * Ownership: user_data, for both functions, is the caller's to keep until done is called, or the run
+ * is taken back.
  * Errors: NSGATE_CLOSED; NSGATE_OS.
  */
 nsgate_status nsgate_chroot_start(nsgate_chroot chroot,
                                   nsgate_run_function function,
                                   nsgate_done_function done,
                                   void *user_data,
+                                  uint64_t *run,
                                   nsgate_error *error);
 
 /**
@@ -1201,8 +1245,13 @@ nsgate_status nsgate_chroot_mkdir_all(nsgate_chroot chroot,
                                       uint32_t mode,
                                       nsgate_error *error);
 
-/** Removes a file or an empty directory, as remove(3). */
-nsgate_status nsgate_chroot_remove(nsgate_chroot chroot, nsgate_string path, nsgate_error *error);
+/**
+ * Removes a file or an empty directory, as remove(3). What a mount lies on, be it the chroot's or the
+ * host's, is EBUSY.
+ */
+nsgate_status nsgate_chroot_remove(nsgate_chroot chroot,
+                                   nsgate_string path,
+                                   nsgate_error *error);
 
 /**
  * Removes a file, or a directory with all that is in it. Nothing there is no failure. It follows no
@@ -1213,7 +1262,8 @@ nsgate_status nsgate_chroot_remove_all(nsgate_chroot chroot,
                                        nsgate_error *error);
 
 /**
- * Gives a file another name, as renameat2(2).
+ * Gives a file another name, as renameat2(2). What a mount lies on, be it the chroot's or the host's,
+ * is EBUSY, under either name.
  *
  * flags: NSGATE_RENAME_NOREPLACE, NSGATE_RENAME_EXCHANGE or 0.
  */
@@ -1435,7 +1485,10 @@ typedef struct nsgate_directory_entry {
   uint32_t has_stat;
   /** The number of the file. Of a mount point: that of the directory beneath the mount. */
   uint64_t inode;
-  /** As lstat(2) gives it, or zeros. */
+  /**
+   * As lstat(2) gives it, or zeros: where it wasn't asked for or can't be told, in a directory
+   * that may be read but not searched, for example.
+   */
   nsgate_stat stat;
 } nsgate_directory_entry;
 
@@ -1454,7 +1507,8 @@ nsgate_status nsgate_chroot_open_directory(nsgate_chroot chroot,
 /**
  * Reads the next entries, "." and ".." left out.
  *
- * flags: NSGATE_DIRECTORY_WITH_STAT or 0. An entry that is gone before its stat is left out.
+ * flags: NSGATE_DIRECTORY_WITH_STAT or 0. An entry that is gone before its stat is left out; one that
+ * can't be looked at has none.
  *
  * Ownership: buffer is aligned to 8 bytes and takes whole nsgate_directory_entry records; used is how
  * many bytes they take, 0 at the end.
@@ -1641,8 +1695,8 @@ nsgate_status nsgate_map_network_released(nsgate_map map,
                                           nsgate_error *error);
 
 /**
- * Waits until no life is in the map and no event of one is being told any more. The releases of what
- * was attached may still go on; nsgate_gate_drain waits for those.
+ * Waits until no life is in the map, no event of one is being told any more, and all that was attached
+ * is handed over. The releases may still go on; nsgate_gate_drain waits for those.
  *
  * Errors: NSGATE_TIMED_OUT; NSGATE_WOULD_DEADLOCK from inside a callback of a map.
  */
@@ -1703,7 +1757,7 @@ typedef struct nsgate_sandbox_details {
  * Assigns the life its address.
  *
  * Errors: NSGATE_ALREADY_EXISTS when another life owns the address; NSGATE_INVALID_STATE when this one
- * has another, or its network is released; NSGATE_CLOSED when the map is closed.
+ * has another, or its network is released, or it has ended; NSGATE_CLOSED when the map is closed.
  */
 nsgate_status nsgate_sandbox_assign_network(nsgate_sandbox sandbox,
                                             const nsgate_address *address,

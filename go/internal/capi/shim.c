@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -118,6 +119,24 @@ void nsgate_go_deliver(const nsgate_go_letter *letter) {
   frames = frame.above;
 }
 
+/* ---- signals ---- */
+
+/* The library's threads block all signals. Go code on them must not: by one of them the runtime preempts
+ * a loop, without which a collection would wait for its end; and what it starts (os/exec) would inherit
+ * them. So there it takes what Go takes on the thread that opened the first gate: any thread of Go will do. */
+static sigset_t blocked_by_go;
+static pthread_once_t seen_in_go = PTHREAD_ONCE_INIT;
+
+static void see_in_go(void) { pthread_sigmask(SIG_SETMASK, NULL, &blocked_by_go); }
+
+/* Between both, the calling thread of the library runs Go code. */
+static sigset_t let_signals_in(void) {
+  sigset_t before;
+  pthread_sigmask(SIG_SETMASK, &blocked_by_go, &before);
+  return before;
+}
+static void block_as_before(sigset_t before) { pthread_sigmask(SIG_SETMASK, &before, NULL); }
+
 /* ---- jobs ---- */
 
 /* Go locks a thread that is new to it only once Go code runs there: a moment in which the runtime may make
@@ -129,22 +148,30 @@ static void thread_start(void) {
 }
 
 nsgate_status nsgate_go_gate_open(nsgate_gate_options *options, nsgate_gate *out, nsgate_error *error) {
+  pthread_once(&seen_in_go, see_in_go);
   options->thread_start = thread_start;
   return nsgate_gate_open(options, out, error);
 }
 
 static void run(void *user_data) {
+  sigset_t before = let_signals_in();
   jobs++;
   nsgateGoRun(to_key(user_data));
   jobs--;
+  block_as_before(before);
 }
 
 static void done(void *user_data, nsgate_status status, const nsgate_error *error) {
+  sigset_t before = let_signals_in();
   nsgateGoDone(to_key(user_data), status, (nsgate_error *)error);
+  block_as_before(before);
 }
 
 static int32_t job(void *user_data) {
-  return nsgateGoJob(to_key(user_data));
+  sigset_t before = let_signals_in();
+  int32_t answer = nsgateGoJob(to_key(user_data));
+  block_as_before(before);
+  return answer;
 }
 
 nsgate_status nsgate_go_job_reserve(nsgate_gate gate, nsgate_string label, uint64_t key, nsgate_job *out, nsgate_error *error) {
@@ -155,16 +182,16 @@ nsgate_status nsgate_go_before_release(nsgate_chroot chroot, uint64_t key, nsgat
   return nsgate_chroot_before_release(chroot, job, from_key(key), job_ended, error);
 }
 
-nsgate_status nsgate_go_chroot_start(nsgate_chroot chroot, uint64_t key, uint32_t *ran, nsgate_error *error) {
+nsgate_status nsgate_go_chroot_start(nsgate_chroot chroot, uint64_t key, uint32_t *ran, uint64_t *number, nsgate_error *error) {
   *ran = jobs != 0;
   if (*ran) return nsgate_chroot_run(chroot, run, from_key(key), error);
-  return nsgate_chroot_start(chroot, run, done, from_key(key), error);
+  return nsgate_chroot_start(chroot, run, done, from_key(key), number, error);
 }
 
-nsgate_status nsgate_go_namespace_start(nsgate_namespace ns, uint64_t key, uint32_t *ran, nsgate_error *error) {
+nsgate_status nsgate_go_namespace_start(nsgate_namespace ns, uint64_t key, uint32_t *ran, uint64_t *number, nsgate_error *error) {
   *ran = jobs != 0;
   if (*ran) return nsgate_namespace_run(ns, run, from_key(key), error);
-  return nsgate_namespace_start(ns, run, done, from_key(key), error);
+  return nsgate_namespace_start(ns, run, done, from_key(key), number, error);
 }
 
 /* ---- the sandbox map ---- */

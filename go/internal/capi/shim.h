@@ -60,9 +60,12 @@ nsgate_status nsgate_go_gate_open(nsgate_gate_options *options, nsgate_gate *out
 nsgate_status nsgate_go_job_reserve(nsgate_gate gate, nsgate_string label, uint64_t key, nsgate_job *out, nsgate_error *error);
 nsgate_status nsgate_go_before_release(nsgate_chroot chroot, uint64_t key, nsgate_error *error);
 
+/* Opens a file. *waits: it is one to wait for, which can't seek, such as a FIFO, and has become non-blocking. */
+nsgate_status nsgate_go_open_file(nsgate_chroot chroot, nsgate_string path, int32_t flags, uint32_t mode, int *fd, uint32_t *waits, nsgate_error *error);
+
 /* Start a job. From inside a job on a namespace thread it has run when this returns: *ran is 1 then, and done isn't called. */
-nsgate_status nsgate_go_chroot_start(nsgate_chroot chroot, uint64_t key, uint32_t *ran, nsgate_error *error);
-nsgate_status nsgate_go_namespace_start(nsgate_namespace ns, uint64_t key, uint32_t *ran, nsgate_error *error);
+nsgate_status nsgate_go_chroot_start(nsgate_chroot chroot, uint64_t key, uint32_t *ran, uint64_t *number, nsgate_error *error);
+nsgate_status nsgate_go_namespace_start(nsgate_namespace ns, uint64_t key, uint32_t *ran, uint64_t *number, nsgate_error *error);
 
 /* The life's number is given back when nobody is told of it any more, whatever references there are. */
 nsgate_status nsgate_go_register(nsgate_map map, nsgate_string sandbox_id, nsgate_string lifecycle_id, uint64_t life, nsgate_sandbox *out, nsgate_error *error);

@@ -3,6 +3,7 @@
 package capi
 
 import (
+	"errors"
 	"os"
 	"sync/atomic"
 )
@@ -124,9 +125,10 @@ func JobReserveFile(id uint64, file *os.File, label string, out *uint64, e *Erro
 	return e.unsupported()
 }
 
-func OpenFile(id uint64, path string, flags int32, mode uint32, fd *int, e *Error) int32 {
+func OpenFile(id uint64, path string, flags int32, mode uint32, fd *int, waits *bool, e *Error) int32 {
 	return e.unsupported()
 }
+func SetBlocking(fd int)                                              {}
 func FileStat(id uint64, path string, out *Stat, e *Error) int32      { return e.unsupported() }
 func FileLstat(id uint64, path string, out *Stat, e *Error) int32     { return e.unsupported() }
 func FileStatfs(id uint64, path string, out *Statfs, e *Error) int32  { return e.unsupported() }
@@ -159,6 +161,9 @@ func DirectoryRead(id uint64, buffer []uint64, flags uint32, used *int, e *Error
 	return e.unsupported()
 }
 func DirectoryClose(id uint64, e *Error) int32 { return e.unsupported() }
+func ReadDirent(fd int, buffer []byte) (n int, err error) {
+	return 0, errors.ErrUnsupported
+}
 
 func MapCreate(id uint64, out *uint64, e *Error) int32 { return e.unsupported() }
 func MapFree(id uint64, e *Error) int32                { return e.unsupported() }

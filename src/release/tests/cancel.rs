@@ -262,6 +262,35 @@ fn who_waits_for_what_is_on_its_way_back_hears_of_its_end() {
     close(&queue);
 }
 
+/// Nor does the notify thread end before it has told of that.
+#[test]
+fn the_threads_of_a_sealed_queue_wait_for_what_is_on_its_way_back() {
+    let queue = queue_with(|options| options.blocking_workers = 1);
+    let (resource, _, end, begun) = hanging();
+    submit(&queue, Lane::Blocking, resource);
+    begun.recv().unwrap();
+    let (resource, record) = scripted(verified);
+    let told = Arc::new(Mutex::new(None));
+    let tells = told.clone();
+    let mut reservation = queue.reserve(Kind::Job, "taken back").unwrap();
+    let hook = move |event: &Event| *lock(&tells) = Some(event.outcome);
+    reservation.set_hook(Arc::new(hook)).unwrap();
+    let (asks, mut end) = (queue.clone(), Some(end));
+    reservation.set_reclaim(Box::new(move |reservation, resource| {
+        reservation.discard(resource);
+        drop(end.take());
+        until("it was the last thing there was", || {
+            record.drops() == 1 && asks.0.shared.with(|state| state.slots.live() == 0)
+        });
+        assert!(!asks.0.shared.with(|state| state.is_over()));
+    }));
+    let ticket = reservation.submit(Lane::Blocking, resource);
+    queue.finish();
+    queue.cancel(ticket).unwrap();
+    until("it was told", || *lock(&told) == Some(Outcome::Cancelled));
+    close(&queue);
+}
+
 #[test]
 fn a_namespace_whose_release_is_cancelled_is_open_again() {
     let gate = Gate::open(GateOptions::default()).unwrap();

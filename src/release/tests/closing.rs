@@ -34,7 +34,15 @@ fn closing_abandons_what_hangs_at_the_deadline_and_reports_it() {
     let (resource, queued) = scripted(verified);
     let waiting = submit(&queue, Lane::Native, resource);
     let announced = queue.reserve(Kind::Chroot, "in use").unwrap();
-    queue.announce(announced.ticket());
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tells = told.clone();
+    let hook = move |event: &Event| lock(&tells).push(event.outcome);
+    assert_eq!(announced.set_hook(Arc::new(hook)), Ok(true));
+    announced.announce();
+    // It is on its way already.
+    let late = announced.set_hook(Arc::new(|_: &Event| ())).unwrap_err();
+    assert_eq!(late.status(), Status::Closed);
+    assert!(announced.take_hook().is_err());
     let report = queue
         .close(Instant::now() + Duration::from_millis(30))
         .unwrap();
@@ -49,6 +57,7 @@ fn closing_abandons_what_hangs_at_the_deadline_and_reports_it() {
         let event = queue.wait(ticket, None).unwrap();
         assert_eq!(event.outcome, Outcome::Abandoned);
     }
+    until("told", || *lock(&told) == [Outcome::Abandoned]);
     // The queued one is destroyed without an attempt, by a worker.
     until("destroyed", || queued.drops() == 1);
     assert_eq!(queued.attempts(), 0);
@@ -58,6 +67,7 @@ fn closing_abandons_what_hangs_at_the_deadline_and_reports_it() {
     let ticket = announced.ticket();
     assert_eq!(announced.submit(Lane::Native, resource), ticket);
     until("destroyed", || late.drops() == 1);
+    assert_eq!(*lock(&told), [Outcome::Abandoned]);
     assert_eq!(late.attempts(), 0);
     assert_eq!(queue.stats().adds, 3);
     // The hanging one returns too late to count.
@@ -170,9 +180,9 @@ fn a_job_of_the_queue_can_not_wait_for_it() {
     let (answer, answered) = mpsc::channel();
     let inside = queue.clone();
     let reservation = queue.reserve(Kind::Job, "other").unwrap();
-    reservation.set_hook(Arc::new(|_: &Event| ()));
+    reservation.set_hook(Arc::new(|_: &Event| ())).unwrap();
     let other = reservation.ticket();
-    queue.announce(other);
+    queue.announce(other, None);
     let job = queue.reserve_job("waits", move || {
         let statuses = [
             inside.wait(other, Some(soon())).unwrap_err(),
@@ -246,7 +256,7 @@ fn a_drain_ends_when_it_begins_to_wait_for_its_own_caller() {
     until("it waits", || {
         queue.0.shared.with(|state| !state.watchers.is_empty())
     });
-    queue.announce(ticket);
+    queue.announce(ticket, None);
     until("it waits for the first only", || {
         queue.0.shared.with(|state| state.watchers == [1])
     });

@@ -52,7 +52,7 @@ fn hooks_come_before_subscribers_and_subscribers_in_their_order() {
     queue.subscribe(note("first")).unwrap();
     queue.subscribe(note("second")).unwrap();
     let reservation = queue.reserve(Kind::Chroot, "hooked").unwrap();
-    reservation.set_hook(Arc::new(note("hook")));
+    reservation.set_hook(Arc::new(note("hook"))).unwrap();
     reservation.submit(Lane::Native, scripted(verified).0);
     submit(&queue, Lane::Native, scripted(verified).0);
     close(&queue);
@@ -72,9 +72,11 @@ fn a_failed_release_keeps_its_hook_for_the_next_try() {
     let outcomes = Arc::new(Mutex::new(Vec::new()));
     let seen = outcomes.clone();
     let reservation = queue.reserve(Kind::Chroot, "hooked").unwrap();
-    reservation.set_hook(Arc::new(move |event: &Event| {
-        lock(&seen).push(event.outcome)
-    }));
+    reservation
+        .set_hook(Arc::new(move |event: &Event| {
+            lock(&seen).push(event.outcome)
+        }))
+        .unwrap();
     let (resource, _) = scripted(|attempt| match attempt {
         1 => Err(errno(libc::EIO)),
         _ => Ok(Proof::Verified),

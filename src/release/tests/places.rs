@@ -67,10 +67,12 @@ fn an_announced_release_counts_until_its_submit_has_ended() {
     let queue = queue();
     let reservation = queue.reserve(Kind::Chroot, "in use").unwrap();
     let ticket = reservation.ticket();
-    queue.announce(ticket);
-    queue.announce(ticket);
+    queue.announce(ticket, None);
+    queue.announce(ticket, None);
+    until("it ages", || queue.stats().oldest_queued > Duration::ZERO);
     let report = queue.drain(Instant::now()).unwrap();
     assert_eq!(report.remaining, 1);
+    assert!(report.items[0].detail.starts_with("in use"), "{report:?}");
     assert_eq!(report.items[0].state, ReleaseState::Queued);
     assert_eq!(report.items[0].label, "in use");
     let late = queue.fence(Some(Instant::now() + Duration::from_millis(1)));
@@ -80,13 +82,13 @@ fn an_announced_release_counts_until_its_submit_has_ended() {
         Status::InvalidState
     );
     reservation.submit(Lane::Native, scripted(verified).0);
-    queue.announce(ticket);
+    queue.announce(ticket, None);
     queue.fence(Some(soon())).unwrap();
     assert_eq!(queue.wait(ticket, None).unwrap().ticket, ticket);
     // Announced, and then given up without a submit.
     let reservation = queue.reserve(Kind::Chroot, "lost").unwrap();
     let ticket = reservation.ticket();
-    queue.announce(ticket);
+    queue.announce(ticket, None);
     drop(reservation);
     assert_eq!(
         queue.wait(ticket, None).unwrap().outcome,

@@ -106,11 +106,11 @@ pub(crate) fn run<R>(label: &dyn Display, work: impl FnOnce(Visit) -> Result<R>)
 /// A run that ends on another thread.
 pub(crate) struct Started(Run);
 
-/// Where `work` succeeds, [`Started::ended`] is called exactly once.
-pub(crate) fn start(
+/// Where `work` succeeds, [`Started::ended`] is called exactly once, unless the run is taken back.
+pub(crate) fn start<R>(
     label: &dyn Display,
-    work: impl FnOnce(Visit, Started) -> Result<()>,
-) -> Result<()> {
+    work: impl FnOnce(Visit, Started) -> Result<R>,
+) -> Result<R> {
     let run = Run::new(label);
     let visit = run.visit.clone();
     let span = run.span.clone();

@@ -13,6 +13,7 @@ mod gate {
     mod options;
     pub(crate) use options::GateOptions;
 }
+mod foreign;
 mod kernel;
 #[path = "../../../src/panic.rs"]
 mod panic;

@@ -2,6 +2,8 @@
 
 #[path = "../../../src/release/cancellations.rs"]
 pub(crate) mod cancellations;
+#[path = "../../../src/release/dissolving.rs"]
+pub(crate) mod dissolving;
 #[path = "../../../src/release/ending.rs"]
 pub(crate) mod ending;
 #[path = "../../../src/release/failed.rs"]
@@ -58,7 +60,7 @@ pub(crate) mod reservation {
 pub(crate) struct ReleaseQueue(pub(crate) Arc<Shared>);
 
 impl ReleaseQueue {
-    pub(crate) fn announce(&self, ticket: Ticket) {
-        self.0.with(|state| state.announce(ticket, Instant::now()));
+    pub(crate) fn is_reserved(&self, ticket: Ticket) -> bool {
+        self.0.with(|state| state.is_reserved(ticket))
     }
 }

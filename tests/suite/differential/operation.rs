@@ -44,6 +44,7 @@ pub(crate) struct Generator {
     random: Random,
     paths: Paths,
     number: u32,
+    with_mounts: bool,
 }
 
 /// What the initial tree has, and links that it doesn't lead to anything by.
@@ -86,12 +87,34 @@ pub(crate) const KNOWN: [&str; 36] = [
     "readonly/file",
 ];
 
+/// What a tree with mounts has besides. Often drawn.
+const MOUNTED: [&str; 8] = [
+    "m",
+    "m/on",
+    "m/on",
+    "m/on/file",
+    "m/on/dir",
+    "m/bound",
+    "m/bound",
+    "m/empty",
+];
+
 impl Generator {
     pub(crate) fn new(seed: u64) -> Generator {
         Generator {
             random: Random::new(seed),
             paths: Paths::new(KNOWN),
             number: 0,
+            with_mounts: false,
+        }
+    }
+
+    /// For a tree with mounts. What `remove_all` does to one is not the C library's business.
+    pub(crate) fn with_mounts(seed: u64) -> Generator {
+        Generator {
+            paths: Paths::new(MOUNTED.into_iter().cycle().take(40).chain(KNOWN)),
+            with_mounts: true,
+            ..Generator::new(seed)
         }
     }
 
@@ -188,6 +211,7 @@ impl Generator {
             35..=42 => Call::Mkdir(self.new_path(), self.mode()),
             43..=44 => Call::MkdirAll(self.new_path(), 0o755),
             45..=49 => Call::Remove(self.path()),
+            50 if self.with_mounts => Call::Remove(self.path()),
             50 => Call::RemoveAll(self.path()),
             51..=60 => {
                 let from = self.path();

@@ -9,6 +9,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use super::plain;
+use crate::files_mounts;
 
 /// Fills an empty directory: a deep chain, a web of links, and places with all kinds of permissions.
 /// `user` is who the operations without rights are made as.
@@ -85,6 +86,34 @@ pub(crate) fn make(root: &Path, user: u32) {
         fs::set_permissions(root.join(path), Permissions::from_mode(mode)).unwrap();
     }
     std::os::unix::fs::lchown(root.join("sticky/link"), Some(user), Some(user)).unwrap();
+}
+
+/// Mounts that only those who are in a namespace with them see: a directory's, an empty one's and a
+/// file's. The places were made by [`make_places`].
+pub(crate) fn mount(root: &Path) {
+    for directory in ["m/on", "m/empty"] {
+        files_mounts::tmpfs(&root.join(directory));
+    }
+    fs::create_dir(root.join("m/on/dir")).unwrap();
+    fs::write(root.join("m/on/file"), "of the mount").unwrap();
+    for path in ["m/on", "m/on/dir", "m/on/file", "m/empty"] {
+        fs::set_permissions(root.join(path), Permissions::from_mode(0o777)).unwrap();
+    }
+    files_mounts::bind(&root.join("m/on/file"), &root.join("m/bound"));
+}
+
+pub(crate) fn unmount(root: &Path) {
+    for place in ["m/bound", "m/on", "m/empty"] {
+        files_mounts::unmount(&root.join(place));
+    }
+}
+
+pub(crate) fn make_places(root: &Path) {
+    for directory in ["m/on", "m/empty"] {
+        fs::create_dir_all(root.join(directory)).unwrap();
+    }
+    fs::write(root.join("m/bound"), "").unwrap();
+    fs::set_permissions(root.join("m"), Permissions::from_mode(0o777)).unwrap();
 }
 
 /// Every path below `root` with what there is at it. Names of one file are told by the first of them.

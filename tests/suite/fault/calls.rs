@@ -111,6 +111,8 @@ impl Call {
 
 /// The libc crate lacks it on arm64; the number is the same everywhere.
 const FCHMODAT2: c_long = 452;
+/// It lacks this one everywhere.
+const LISTMOUNT: c_long = 458;
 
 type Entry = (Call, &'static str, &'static [i32]);
 
@@ -194,6 +196,11 @@ const FAILS: &[Entry] = &[
         &[ENOSPC, ENOMEM, EPERM],
     ),
     (Call::plain(FCHMODAT2), "fchmodat2", &[ENOSYS, EPERM]),
+    (
+        Call::plain(LISTMOUNT),
+        "listmount",
+        &[EPERM, ENOSYS, ENOMEM],
+    ),
     (Call::plain(SYS_pread64), "pread64", &[EIO, ENOMEM]),
     (Call::plain(SYS_read), "read", &[EIO, EINTR]),
     (Call::plain(SYS_write), "write", &[EAGAIN]),

@@ -39,7 +39,7 @@ fn thread_id() -> u32 {
 }
 
 /// Runs code of the test on a watched thread: its calls neither count nor fail.
-pub(super) fn aside<R>(code: impl FnOnce() -> R) -> R {
+pub(crate) fn aside<R>(code: impl FnOnce() -> R) -> R {
     let thread = thread_id();
     if is_aside(thread) {
         return code();

@@ -126,7 +126,9 @@ fn an_announced_release_against_a_closing_queue_ends_once() {
         let workers = [Lane::Native, Lane::Blocking].map(|lane| queue.worker(lane));
         let (index, ticket) = queue.reserve().unwrap();
         let (resource, record) = scripted(0, None);
-        queue.0.with(|state| state.announce(ticket, Instant::now()));
+        queue
+            .0
+            .with(|state| state.announce(ticket, None, Instant::now()));
         let submitter = {
             let queue = queue.clone();
             thread::spawn(move || queue.submit_to(index, Lane::Native, resource))

@@ -52,7 +52,7 @@ impl Queue {
         };
         change(&mut options);
         let state = State::new(options, 1);
-        Queue(Arc::new(Shared::new(state, EventFd::new())))
+        Queue(Arc::new(Shared::new(state, EventFd::new(), None)))
     }
 
     /// Starts a worker of the lane.

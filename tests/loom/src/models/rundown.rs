@@ -144,6 +144,12 @@ impl Open for Opened {
         self.ticket
     }
 
+    fn announce(&self) {
+        self.queue
+            .0
+            .with(|state| state.announce(self.ticket, None, Instant::now()));
+    }
+
     fn submit(self) {
         self.queue
             .submit_to(self.index, Lane::Native, self.resource);
