@@ -20,13 +20,16 @@ fn start(threads: &NamespaceThreads, enter: Enter, job: Box<dyn FnOnce() + Send>
     (threads.start(&"a test", enter, job, done).unwrap(), told)
 }
 
-/// Starts a job that keeps the thread until the sender is dropped.
+/// Starts a job that keeps the thread until the sender is dropped, and sees it begin.
 fn hold(threads: &NamespaceThreads) -> (mpsc::Sender<()>, Told) {
     let (let_go, held) = mpsc::channel::<()>();
+    let (begin, begun) = mpsc::channel();
     let job = move || {
+        begin.send(()).unwrap();
         let _ = held.recv_timeout(LONG);
     };
     let (_, told) = start(threads, Box::new(|| Ok(())), Box::new(job));
+    begun.recv_timeout(LONG).unwrap();
     (let_go, told)
 }
 

@@ -206,7 +206,7 @@ fn a_real_path_costs_about_what_its_look_up_does() {
     tree.link(deep, "ups", &ups);
     tree.link(deep, "turns", &turns);
     tree.chain(1, &name, 20);
-    let half = vec![name.as_str(); 10].join("/");
+    let half = [name.as_str(); 10].join("/");
     tree.link(1, "half", &half);
     let _host = crate::host::host();
     let Some(volume) = tree.serve() else {
