@@ -151,7 +151,7 @@ static void freed(bool attached) {
   NEED(nsgate_map_register(map, NSGATE_STR("s"), NSGATE_STR("l"), NULL, NULL, &sandbox, &error) == NSGATE_OK, "%s", error.message);
   if (attached) OK(nsgate_sandbox_attach(sandbox, chroot, &error), &error, "a chroot is attached");
   NEED(pthread_create(&thread, NULL, run_slowly, &run) == 0, "pthread_create");
-  OK(nsgate_chroot_start(chroot, start_together, note, &started, &error), &error, "%s: two functions", how);
+  OK(nsgate_chroot_start(chroot, start_together, note, &started, NULL, &error), &error, "%s: two functions", how);
   CHECK(wait_for(&run.ending.began, 1) && wait_for(&started.began, 1), "%s: run in it", how);
   OK(nsgate_chroot_free(chroot, &error), &error, "%s: it is freed", how);
   EQUAL(remaining(gate), attached ? 0 : 1, "%s: which releases it, unless a sandbox has it", how);

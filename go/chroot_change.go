@@ -33,7 +33,8 @@ func (c *Chroot) Remove(name string) error {
 }
 
 // RemoveAll removes a file or a directory with all that is in it. That there is none is no error. It
-// follows no symbolic link below name and stays in the chroot whatever others rename meanwhile.
+// follows no symbolic link below name, enters no mount, and stays in the chroot whatever others rename
+// meanwhile. ErrClosed when the chroot is released meanwhile.
 func (c *Chroot) RemoveAll(name string) error {
 	var e capi.Error
 	return c.operate("removeall", name, &e, func() int32 {

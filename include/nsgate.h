@@ -1255,7 +1255,10 @@ nsgate_status nsgate_chroot_remove(nsgate_chroot chroot,
 
 /**
  * Removes a file, or a directory with all that is in it. Nothing there is no failure. It follows no
- * symbolic link.
+ * symbolic link and enters no mount.
+ *
+ * Errors: NSGATE_CLOSED also when the chroot is released meanwhile; NSGATE_OS with EBUSY for what has a
+ * mount on it, with ENAMETOOLONG for what is more than 131,072 levels deep, and the rest goes.
  */
 nsgate_status nsgate_chroot_remove_all(nsgate_chroot chroot,
                                        nsgate_string path,

@@ -112,7 +112,10 @@ pub unsafe extern "C" fn nsgate_chroot_remove(
 }
 
 /// Removes a file, or a directory with all that is in it. Nothing there is no failure. It follows no
-/// symbolic link.
+/// symbolic link and enters no mount.
+///
+/// Errors: NSGATE_CLOSED also when the chroot is released meanwhile; NSGATE_OS with EBUSY for what has a
+/// mount on it, with ENAMETOOLONG for what is more than 131,072 levels deep, and the rest goes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_chroot_remove_all(
     chroot: nsgate_chroot,

@@ -93,13 +93,13 @@ impl Chroot {
     }
 
     /// Removes whatever is at the path, a directory with all that is in it. A symbolic link is removed,
-    /// not followed, also with slashes behind it. What is mounted in there loses its content; the mount
-    /// itself stays, and is EBUSY.
+    /// not followed, also with slashes behind it. A directory with a mount on it stays, with what is
+    /// mounted, and is EBUSY; so does a file where the calling thread's namespace has the mount, too.
     ///
     /// Nothing there, or what vanishes meanwhile, is no error. What can't be removed stays, the rest
     /// goes, and the first error is returned. The root is EBUSY, a path that ends in "." EINVAL, in
-    /// ".." ENOTEMPTY, and then nothing is removed. Needs memory for the names of directories only,
-    /// and a bounded number of descriptors.
+    /// ".." ENOTEMPTY, and then nothing is removed. What is more than 131,072 levels deep is
+    /// ENAMETOOLONG. CLOSED when the chroot is released meanwhile: it stops before the next directory.
     pub fn remove_all(&self, path: impl AsRef<Path>) -> Result<()> {
         let tree = self.tree()?;
         let go_on = || self.tree().map(drop);

@@ -10,7 +10,8 @@
 //! - else it takes the level off the way and removes it from the one above. Where that says that it isn't
 //!   empty, it goes down again, a bounded number of times.
 //!
-//! Between two steps the last level is open, and nothing is noted that isn't below the way.
+//! Between two steps the last level is open, whatever [`Way`] has closed above it, and each noted name is
+//! that of a directory in one of its levels.
 
 mod sweep;
 mod way;

@@ -18,54 +18,58 @@ pub(super) fn sweep(
     directory: BorrowedFd<'_>,
     buffer: &mut Vec<u8>,
     level: &mut Level,
-    room: usize,
+    mut room: usize,
     go_on: &dyn Fn() -> Result<()>,
 ) -> Result<()> {
     // Whatever fails here, the listing has an end.
     if let Some(position @ 1..) = level.position.take() {
         seek(directory, position)?;
     }
-    let swept = remove_entries(directory, buffer, level, room, go_on);
+    let mut first = Ok(());
+    while level.position.is_none() {
+        if let Err(error) = go_on().and_then(|()| getdents64(directory, buffer)) {
+            first = first.and(Err(error));
+            break;
+        }
+        if buffer.is_empty() {
+            break;
+        }
+        first = first.and(remove_listed(directory, buffer, level, &mut room));
+    }
     // They are taken from the end: in the order in which the file system lists them.
     level.directories.reverse();
-    swept
+    first
 }
 
+/// The same for one buffer; the level's listing goes on within it where there is no room left.
 // As a part of its caller the loop keeps its variables in memory, and a removal takes a tenth longer.
 #[inline(never)]
-fn remove_entries(
+fn remove_listed(
     directory: BorrowedFd<'_>,
-    buffer: &mut Vec<u8>,
+    buffer: &[u8],
     level: &mut Level,
-    mut room: usize,
-    go_on: &dyn Fn() -> Result<()>,
+    room: &mut usize,
 ) -> Result<()> {
     let mut first = Ok(());
-    loop {
-        getdents64(directory, buffer)?;
-        if buffer.is_empty() {
-            return first;
-        }
-        for entry in Entries::of(buffer) {
-            if entry.kind() != libc::DT_DIR {
-                match unlinkat(directory, entry.name(), Unlink::File) {
-                    Ok(()) => continue,
-                    Err(error) if is_gone(&error) => continue,
-                    Err(error) if error.os_error() == Some(libc::EISDIR) => {}
-                    Err(error) => {
-                        first = first.and(Err(error));
-                        continue;
-                    }
+    for entry in Entries::of(buffer) {
+        if entry.kind() != libc::DT_DIR {
+            match unlinkat(directory, entry.name(), Unlink::File) {
+                Ok(()) => continue,
+                Err(error) if is_gone(&error) => continue,
+                Err(error) if error.os_error() == Some(libc::EISDIR) => {}
+                Err(error) => {
+                    first = first.and(Err(error));
+                    continue;
                 }
             }
-            room = room.saturating_sub(note(&entry, level));
-            if room == 0 {
-                level.position = Some(entry.next());
-                return first;
-            }
         }
-        go_on()?;
+        *room = room.saturating_sub(note(&entry, level));
+        if *room == 0 {
+            level.position = Some(entry.next());
+            break;
+        }
     }
+    first
 }
 
 /// The bytes that it takes.

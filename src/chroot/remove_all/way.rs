@@ -167,8 +167,12 @@ pub(super) fn open_level(from: BorrowedFd<'_>, way: &[u8]) -> Result<OwnedFd> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, symlink};
+
     use super::super::DEPTH;
     use super::*;
+    use crate::kernel::descriptor::fstat;
 
     /// Some last levels, among them those before and behind which the most changes.
     fn lasts() -> impl Iterator<Item = usize> {
@@ -203,5 +207,33 @@ mod tests {
             let closed = kept.by_ref().position(|kept| !kept);
             assert!(closed.is_none() || !kept.any(|kept| kept), "{level}");
         }
+    }
+
+    #[test]
+    fn a_way_that_was_moved_ends_above_and_leads_nowhere_else() {
+        let base = std::env::temp_dir().join(format!("nsgate-way-{}", std::process::id()));
+        let (start, moved) = (base.join("start"), base.join("moved"));
+        fs::create_dir_all(start.join("d/".repeat(200))).expect("directories");
+        let directory = fs::File::open(&start).expect("the start");
+        let mut way = Way::new(directory.as_fd());
+        for _ in 0..200 {
+            let fd = open_level(way.directory(), b"d").expect("a directory");
+            way.push(Level::new(c"d".to_owned(), 1), fd);
+        }
+        // The fourth level is at another place now, and a link to it where it was.
+        fs::rename(start.join("d/d/d/d"), &moved).expect("moved");
+        symlink(&moved, start.join("d/d/d/d")).expect("a link");
+        let lost = loop {
+            way.pop().expect("the way leads through what was moved");
+            if let Err(error) = way.reopen() {
+                break error;
+            }
+        };
+        assert_eq!(lost.os_error(), Some(libc::ELOOP), "{lost}");
+        assert_eq!(way.depth(), 3);
+        let here = fstat(way.directory()).expect("an open level");
+        let third = fs::metadata(start.join("d/d/d")).expect("the third level");
+        assert_eq!((here.st_dev, here.st_ino), (third.dev(), third.ino()));
+        fs::remove_dir_all(&base).expect("what the test made");
     }
 }
