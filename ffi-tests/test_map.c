@@ -128,6 +128,27 @@ static nsgate_address address6(uint8_t last, bool mapped) {
   return address;
 }
 
+static uint64_t address_changes(void) { return __atomic_load_n(nsgate_address_changes(), __ATOMIC_ACQUIRE); }
+
+static void address_changes_are_counted(nsgate_gate gate) {
+  nsgate_map map = create(gate);
+  nsgate_sandbox one = enroll(map, "one", "1", NULL, NULL), two = enroll(map, "two", "2", NULL, NULL);
+  uint64_t before = address_changes();
+  DOES(nsgate_sandbox_mark_running(one, NULL, NULL, &error), "a life runs");
+  IS(nsgate_sandbox_assign_network(one, ADDRESS(0), NULL, &error), NSGATE_OK, "it gets an address");
+  EQUAL(address_changes(), before + 1, "which alone is counted");
+  IS(nsgate_sandbox_assign_network(two, ADDRESS(0), NULL, &error), NSGATE_ALREADY_EXISTS, "nobody else gets it");
+  EQUAL(find_address(map, ADDRESS(0)), one.id, "it is looked for");
+  EQUAL(address_changes(), before + 1, "neither is counted");
+  DOES(nsgate_sandbox_network_released(one, NULL, NULL, &error), "it is released");
+  EQUAL(address_changes(), before + 2, "which is counted");
+  DOES(nsgate_sandbox_assign_network(two, ADDRESS(0), NULL, &error), "another life gets it");
+  DOES(nsgate_map_free(map, &error), "its map is freed");
+  EQUAL(address_changes(), before + 4, "both are counted");
+  DOES(nsgate_sandbox_free(one, &error), "one is freed");
+  DOES(nsgate_sandbox_free(two, &error), "the other, too");
+}
+
 static void addresses(nsgate_gate gate) {
   nsgate_map map = create(gate);
   nsgate_sandbox one = enroll(map, "one", "1", NULL, NULL), two = enroll(map, "two", "2", NULL, NULL), other = {0};
@@ -314,6 +335,7 @@ void test_map(void) {
   registering(gate);
   lives(gate);
   addresses(gate);
+  address_changes_are_counted(gate);
   looks(gate);
   snapshots(gate);
   idleness(gate);

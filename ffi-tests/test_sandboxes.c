@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "harness.h"
 
+#include <errno.h>
+
 static nsgate_error error;
 
 #define IS(call, status, ...) STATUS(call, status, &error, __VA_ARGS__)
@@ -105,12 +107,87 @@ static void references(nsgate_map map) {
   IS(nsgate_sandbox_retain(sandbox, &error), NSGATE_INVALID_HANDLE, "and its handle ends");
 }
 
+static int32_t wait_for_one(void *user_data) { return wait_for(user_data, 1) ? 0 : EIO; }
+
+static nsgate_sandbox enroll_weakly(nsgate_map map, const char *life, struct counter *counter) {
+  nsgate_sandbox sandbox = {0};
+  counter->destroyed = 0;
+  DOES(nsgate_map_register_weak(map, NSGATE_STR("s"), string(life), counter, count_destroyed, &sandbox, &error), "%s is registered", life);
+  return sandbox;
+}
+
+/* What one callback changes, and sees of the life that it is called for. */
+struct ending {
+  nsgate_map map; /* closed, unless it is 0 */
+  int seen;
+};
+
+static nsgate_status end_it(void *user_data, nsgate_sandbox sandbox, void *sandbox_user_data, void *call_context) {
+  struct ending *ending = user_data;
+  (void)call_context;
+  nsgate_status status = ending->map.id != 0 ? nsgate_map_free(ending->map, NULL) : nsgate_sandbox_mark_stopped(sandbox, NULL, NULL, NULL);
+  ending->seen = get(&((struct counter *)sandbox_user_data)->destroyed);
+  return status;
+}
+
+static void weak_references(nsgate_gate gate, nsgate_map map) {
+  struct counter counter, refused = {0, 0};
+  void *user_data = NULL;
+  nsgate_sandbox sandbox = enroll_weakly(map, "weak", &counter), none = {7};
+  IS(nsgate_map_register_weak(map, NSGATE_STR("s"), NSGATE_STR("weak"), &refused, count_destroyed, &none, &error), NSGATE_ALREADY_EXISTS, "it is one life");
+  EQUAL(get(&refused.destroyed), 0, "what was refused was not taken");
+  EQUAL(none.id, 7, "and nothing is written");
+  DOES(nsgate_sandbox_user_data(sandbox, &user_data, &error), "in the map it has its user data");
+  CHECK(user_data == &counter, "namely these");
+
+  volatile int go = 0;
+  nsgate_job job = {0};
+  DOES(nsgate_job_reserve(gate, NSGATE_STR("waits"), wait_for_one, (void *)&go, NULL, &job, &error), "a job that waits is reserved");
+  DOES(nsgate_sandbox_attach_job(sandbox, job, &error), "and attached");
+  DOES(nsgate_job_free(job, &error), "and left to the life");
+  change(sandbox, STOPPED, 1, "weak");
+  DOES(nsgate_map_wait_idle(map, 0, &error), "it has left the map");
+  EQUAL(get(&counter.destroyed), 0, "its user data are there for the end of the job");
+  add(&go, 1);
+  CHECK(wait_for(&counter.destroyed, 1), "after which they are destroyed");
+  is(sandbox, NSGATE_SANDBOX_STOPPED, NSGATE_NETWORK_NONE, "the reference is still good");
+  DOES(nsgate_sandbox_free(sandbox, &error), "it is freed");
+  EQUAL(get(&counter.destroyed), 1, "which destroys nothing more");
+
+  struct ending ending = {{0}, 7};
+  nsgate_subscriber subscriber;
+  uint64_t subscription = 0;
+  memset(&subscriber, 0, sizeof subscriber);
+  subscriber.size = sizeof subscriber;
+  subscriber.user_data = &ending;
+  subscriber.on_insert = end_it;
+  DOES(nsgate_map_subscribe(map, NSGATE_STR("ends"), &subscriber, &subscription, &error), "a subscriber ends lives");
+  sandbox = enroll_weakly(map, "ended inside", &counter);
+  change(sandbox, RUNNING, 1, "ended inside");
+  CHECK(ending.seen == 0 && get(&counter.destroyed) == 1, "its user data are there until the event is told");
+  DOES(nsgate_sandbox_free(sandbox, &error), "it is freed");
+
+  DOES(nsgate_map_unsubscribe(map, subscription, &error), "the subscriber ends");
+  DOES(nsgate_map_create(gate, &ending.map, &error), "another map");
+  DOES(nsgate_map_subscribe(ending.map, NSGATE_STR("closes"), &subscriber, &subscription, &error), "whose subscriber closes it");
+  struct counter other;
+  nsgate_sandbox bystander = enroll_weakly(ending.map, "bystander", &other);
+  sandbox = enroll_weakly(ending.map, "closed inside", &counter);
+  ending.seen = 7;
+  change(sandbox, RUNNING, 1, "closed inside");
+  CHECK(ending.seen == 0 && get(&counter.destroyed) == 1, "its user data are there until the event is told");
+  EQUAL(get(&other.destroyed), 1, "another life's go with the map, whatever references there are");
+  DOES(nsgate_sandbox_free(sandbox, &error), "it is freed");
+  DOES(nsgate_sandbox_free(bystander, &error), "so is the other");
+}
+
 void test_sandboxes(void) {
   nsgate_gate gate = open_gate();
   nsgate_map map = {0};
   DOES(nsgate_map_create(gate, &map, &error), "a map is made");
   states(map);
   references(map);
+  weak_references(gate, map);
   DOES(nsgate_map_free(map, &error), "the map is freed");
   close_gate(gate);
 }

@@ -31,7 +31,9 @@ func TestHotCallsAllocateOnlyWhatTheyReturn(t *testing.T) {
 		"do":             {12, func() { chroot.Do(context.Background(), nothing) }},                  // mostly the coroutine
 		"get":            {0, func() { m.Get("sandbox") }},
 		"by address":     {0, func() { m.GetByAddress(one) }},
+		"assign by id":   {0, func() { m.AssignNetwork("life", one) }},
 		"no change":      {2, func() { s.MarkRunning(context.Background()) }}, // what callbacks would find
+		"the same by id": {2, func() { m.MarkRunning(context.Background(), "life") }},
 	} {
 		if got := testing.AllocsPerRun(200, c.call); got > c.most {
 			t.Errorf("%s: %v allocations, not %v", what, got, c.most)

@@ -3,6 +3,7 @@ package nsgate
 import (
 	"context"
 	"io/fs"
+	"log/slog"
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
@@ -208,10 +209,13 @@ func (c *Chroot) NamespaceID() (NamespaceID, error) {
 func forgotten(c *chroot) {
 	var closed bool
 	var e capi.Error
-	if capi.ChrootIsClosed(c.id, &closed, &e) == capi.StatusOK && !closed && !c.attached.Load() {
+	wasForgotten := capi.ChrootIsClosed(c.id, &closed, &e) == capi.StatusOK && !closed && !c.attached.Load()
+	if wasForgotten {
 		c.gate.forgotten.Add(1)
-		c.gate.log.Warn("nsgate: a chroot was forgotten; it is released now",
-			"volume", c.volume, "opened", string(c.opened))
 	}
 	capi.ChrootFree(c.id, &e)
+	if wasForgotten {
+		c.gate.log.say(slog.LevelWarn, "nsgate: a chroot was forgotten; it is released now",
+			"volume", c.volume, "opened", string(c.opened))
+	}
 }

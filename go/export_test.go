@@ -1,6 +1,12 @@
 package nsgate
 
-import "github.com/nsgate/nsgate/go/internal/capi"
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+
+	"github.com/nsgate/nsgate/go/internal/capi"
+)
 
 // Waits tells for how many tickets somebody waits.
 func (g *Gate) Waits() int {
@@ -32,3 +38,17 @@ func (m *Map[T]) RegisterHalfway(sandboxID, lifecycleID string, value T) (comple
 
 // UnderWay tells how many file operations are under way.
 func (g *Gate) UnderWay() int64 { return g.operations.taken.Load() }
+
+// Say logs as the gate does.
+func (g *Gate) Say(message string, args ...any) { g.log.say(slog.LevelWarn, message, args...) }
+
+// NetworkReleasedByOthers releases a network behind the map's back, as code in C could.
+func (m *Map[T]) NetworkReleasedByOthers(address netip.Addr, lifecycleID string) (bool, error) {
+	a, err := newAddress(address)
+	if err != nil {
+		return false, err
+	}
+	c, key := beginChange(context.Background())
+	answer := answers.Get().(*capi.Answer)
+	return c.end(key, capi.MapNetworkReleased(m.handle.id, a, lifecycleID, key, answer), answer)
+}

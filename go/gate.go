@@ -17,28 +17,31 @@ type Gate struct{ *gate }
 // gate is what the things made from a Gate keep.
 type gate struct {
 	id        uint64
-	log       *slog.Logger
+	log       *gateLog
 	debug     bool
 	events    *events
 	closing   atomic.Bool
 	forgotten atomic.Uint64
 	// operations limits the file operations that are under way.
 	operations *fileOperations
+	maps       openMaps
 	// ctx is the context of the host's jobs, cancelled when the gate has closed.
 	ctx    context.Context
 	cancel context.CancelFunc
 }
 
-// Open opens a gate. It must be called on a thread in the process's own mount namespace, which is
+// Open opens a gate. Options that are nil change nothing. It must be called on a thread in the process's own mount namespace, which is
 // everywhere but inside a Do.
 //
 // ErrUnsupported: this is not Linux, the program was built without cgo, or the kernel is older than 5.10.
 func Open(options ...Option) (*Gate, error) {
 	settings := settings{log: slog.Default(), operations: operationLimits{patience: defaultFileOperationsPatience}}
 	for _, option := range options {
-		option(&settings)
+		if option != nil {
+			option(&settings)
+		}
 	}
-	g := &gate{log: settings.log, debug: settings.debug, operations: newFileOperations(settings.operations)}
+	g := &gate{log: newGateLog(settings.log), debug: settings.debug, operations: newFileOperations(settings.operations)}
 	var e capi.Error
 	if capi.GateOpen(&settings.gate, &g.id, &e) != capi.StatusOK {
 		return nil, newError(&e)
@@ -68,7 +71,8 @@ func (g *gate) start() error {
 // Close refuses new resources and waits until everything handed over for release is gone, or ctx is
 // done. What is left then is abandoned, and the report says how much; its tickets end as
 // [OutcomeAbandoned]. [Gate.OnRelease] tells that, too, but for the oldest of more than
-// [WithEventCapacity] keeps: all of them end at once. Contexts of host jobs are cancelled at the end.
+// [WithEventCapacity] keeps: all of them end at once. At the end the gate's maps are closed and the contexts
+// of host jobs cancelled.
 //
 // For what OnRelease calls it waits a second at most, whatever ctx says: events that are still to be
 // told then are not.
@@ -104,6 +108,7 @@ func (g *Gate) end() (Report, error) {
 	if capi.GateClose(g.id, 0, &report, &e) != capi.StatusOK {
 		return Report{}, newError(&e)
 	}
+	g.maps.close() // what is in them may hold them, and is held by what waits for their end
 	g.cancel()
 	g.events.stop()
 	capi.GateFree(g.id, &e)

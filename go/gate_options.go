@@ -19,7 +19,8 @@ type settings struct {
 }
 
 // WithLogger sets where the gate tells what nobody asked about: forgotten chroots, mostly. The default
-// is slog.Default().
+// is slog.Default(); nil discards it. Its handler is called from a goroutine of its own, one message at a
+// time: nothing waits for it, and its panics are dropped.
 func WithLogger(log *slog.Logger) Option {
 	return func(s *settings) { s.log = log }
 }

@@ -25,9 +25,8 @@ type Map[T any] struct {
 }
 
 type mapHandle struct {
-	id     uint64
-	closed atomic.Bool
-	done   chan struct{} // closed by Close
+	*openMap
+	addresses addressCache
 
 	waiting atomic.Int32 // who waits for a change
 	mu      sync.Mutex
@@ -42,39 +41,29 @@ type life[T any] struct {
 	handle atomic.Uint64
 }
 
-// NewMap makes a map. It must be closed.
+// NewMap makes a map. It must be closed, and is when its gate has closed. One that was forgotten is closed
+// when the garbage collector finds it; a subscriber, or the value of a life in it, that holds the map or a
+// [Sandbox] of it keeps it from being forgotten.
 func NewMap[T any](g *Gate) (*Map[T], error) {
 	if g.closing.Load() {
 		return nil, ErrClosed
 	}
-	handle := &mapHandle{done: make(chan struct{})}
-	var e capi.Error
-	if capi.MapCreate(g.id, &handle.id, &e) != capi.StatusOK {
-		return nil, newError(&e)
+	opened, err := g.maps.create(g.id)
+	if err != nil {
+		return nil, err
 	}
-	runtime.AddCleanup(handle, freeMap, handle.id)
+	handle := &mapHandle{openMap: opened}
+	runtime.AddCleanup(handle, func(o *openMap) { _ = o.close() }, opened)
 	return &Map[T]{gate: g.gate, handle: handle}, nil
 }
 
-func freeMap(id uint64) {
-	var e capi.Error
-	capi.MapFree(id, &e)
-}
-
 // Close ends the map and its subscribers. Lives in it can't be changed any more; what is attached to
-// them is released. A second Close answers ErrClosed.
+// them is released. A second Close answers ErrClosed, and so does one after the gate's.
 func (m *Map[T]) Close() error {
-	if !m.handle.closed.CompareAndSwap(false, true) {
-		return ErrClosed
-	}
-	close(m.handle.done)
-	var e capi.Error
-	status := capi.MapFree(m.handle.id, &e)
+	err := m.handle.close()
+	m.handle.addresses.forget()
 	runtime.KeepAlive(m) // otherwise its cleanup may come first
-	if status != capi.StatusOK {
-		return newError(&e)
-	}
-	return nil
+	return err
 }
 
 // Register adds a life of a sandbox. The ids are not empty and have at most 255 bytes.
@@ -95,34 +84,42 @@ func (m *Map[T]) Register(sandboxID, lifecycleID string, value T) (*Sandbox[T], 
 
 // AssignNetwork is [Sandbox.AssignNetwork] by the lifecycle id. ErrNotFound: there is no such life.
 func (m *Map[T]) AssignNetwork(lifecycleID string, address netip.Addr) (bool, error) {
-	s, ok := m.Sandbox(lifecycleID)
-	if !ok {
-		return false, ErrNotFound
+	a, err := newAddress(address)
+	if err != nil {
+		return false, err
 	}
-	return s.AssignNetwork(address)
+	var changed bool
+	var e capi.Error
+	status := capi.MapAssignNetwork(m.handle.id, lifecycleID, a, &changed, &e)
+	runtime.KeepAlive(m)
+	if status != capi.StatusOK {
+		return false, newError(&e)
+	}
+	return changed, nil
 }
 
 // MarkRunning is [Sandbox.MarkRunning] by the lifecycle id. ErrNotFound: there is no such life.
 func (m *Map[T]) MarkRunning(ctx context.Context, lifecycleID string) (bool, error) {
-	return m.change(ctx, lifecycleID, (*Sandbox[T]).MarkRunning)
+	return m.change(ctx, lifecycleID, capi.ChangeRunning)
 }
 
 // MarkStopping is [Sandbox.MarkStopping] by the lifecycle id. ErrNotFound: there is no such life.
 func (m *Map[T]) MarkStopping(ctx context.Context, lifecycleID string) (bool, error) {
-	return m.change(ctx, lifecycleID, (*Sandbox[T]).MarkStopping)
+	return m.change(ctx, lifecycleID, capi.ChangeStopping)
 }
 
 // MarkStopped is [Sandbox.MarkStopped] by the lifecycle id. ErrNotFound: there is no such life.
 func (m *Map[T]) MarkStopped(ctx context.Context, lifecycleID string) (bool, error) {
-	return m.change(ctx, lifecycleID, (*Sandbox[T]).MarkStopped)
+	return m.change(ctx, lifecycleID, capi.ChangeStopped)
 }
 
-func (m *Map[T]) change(ctx context.Context, lifecycleID string, change func(*Sandbox[T], context.Context) (bool, error)) (bool, error) {
-	s, ok := m.Sandbox(lifecycleID)
-	if !ok {
-		return false, ErrNotFound
-	}
-	return change(s, ctx)
+func (m *Map[T]) change(ctx context.Context, lifecycleID string, kind capi.Change) (bool, error) {
+	c, key := beginChange(ctx)
+	answer := answers.Get().(*capi.Answer)
+	status := capi.MapChange(kind, m.handle.id, lifecycleID, key, answer)
+	m.handle.notify()
+	runtime.KeepAlive(m)
+	return c.end(key, status, answer)
 }
 
 // NetworkReleased is [Sandbox.NetworkReleased] for the life that has the address. The lifecycle id keeps
@@ -138,6 +135,7 @@ func (m *Map[T]) NetworkReleased(ctx context.Context, address netip.Addr, lifecy
 	c, key := beginChange(ctx)
 	answer := answers.Get().(*capi.Answer)
 	status := capi.MapNetworkReleased(m.handle.id, a, lifecycleID, key, answer)
+	m.handle.addresses.forget()
 	m.handle.notify()
 	runtime.KeepAlive(m)
 	return c.end(key, status, answer)

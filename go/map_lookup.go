@@ -26,7 +26,7 @@ func (m *Map[T]) GetByLifecycle(lifecycleID string) (T, bool) {
 // GetByAddress returns the value of the life that has a network address. An IPv4 address mapped to IPv6
 // is the IPv4 address; a zone is left out.
 func (m *Map[T]) GetByAddress(address netip.Addr) (T, bool) {
-	found := capi.MapFindByAddress(m.handle.id, address.As16())
+	found := m.handle.addresses.find(m.handle.id, address.As16())
 	runtime.KeepAlive(m)
 	return valueOf[T](found)
 }

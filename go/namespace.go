@@ -2,6 +2,7 @@ package nsgate
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"runtime"
 	"strconv"
@@ -127,8 +128,8 @@ func forgottenNamespace(n *mountNamespace) {
 		return
 	}
 	n.gate.forgotten.Add(1)
-	n.gate.log.Warn("nsgate: a mount namespace was forgotten; it is released now")
 	var ticket uint64
 	var e capi.Error
 	capi.NamespaceRelease(n.id, &ticket, &e)
+	n.gate.log.say(slog.LevelWarn, "nsgate: a mount namespace was forgotten; it is released now")
 }

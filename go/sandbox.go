@@ -9,6 +9,10 @@ import (
 )
 
 // Sandbox is one life of a sandbox in a [Map]. It stays readable after it has left the map.
+//
+// It is the garbage collector's: there is nothing to close, and the life doesn't end with it. The value of
+// the life may hold it. The map lets go of the value when the life has left it, its subscribers are told,
+// and what was attached is gone; from then on only your own references keep the two.
 type Sandbox[T any] struct {
 	*life[T]
 	m *Map[T]
@@ -180,6 +184,9 @@ func (s *Sandbox[T]) change(ctx context.Context, kind capi.Change) (bool, error)
 	c, key := beginChange(ctx)
 	answer := answers.Get().(*capi.Answer)
 	status := capi.SandboxChange(kind, s.handle.Load(), key, answer)
+	if kind == capi.ChangeNetworkReleased {
+		s.m.handle.addresses.forget()
+	}
 	s.m.handle.notify()
 	runtime.KeepAlive(s)
 	return c.end(key, status, answer)

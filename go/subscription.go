@@ -3,6 +3,7 @@ package nsgate
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -11,12 +12,16 @@ import (
 	"github.com/nsgate/nsgate/go/internal/capi"
 )
 
-// Subscription ends a [Subscriber].
+// Subscription ends a [Subscriber]. It need not be kept: the subscriber ends with its map.
 type Subscription struct {
+	*subscription
+	m *mapHandle // keeps the map, which the subscriber does not
+}
+
+type subscription struct {
 	gate *gate
-	m    *mapHandle // keeps the map
-	key  uint64     // by which callbacks find it
-	id   uint64     // the library's
+	key  uint64 // by which callbacks find it
+	id   uint64 // the library's
 	name string
 
 	mu    sync.Mutex
@@ -26,7 +31,7 @@ type Subscription struct {
 
 // subscriber is a subscription as the callbacks see it.
 type subscriber[T any] struct {
-	*Subscription
+	*subscription
 	callbacks Subscriber[T]
 	release   ReleaseSubscriber[T] // nil if it doesn't want to know
 }
@@ -38,7 +43,7 @@ func (m *Map[T]) Subscribe(name string, callbacks Subscriber[T]) (*Subscription,
 		return nil, &Error{Status: StatusInvalidArgument, Message: "subscriber is nil"}
 	}
 	s := &subscriber[T]{
-		Subscription: &Subscription{gate: m.gate, m: m.handle, name: name, ended: make(chan struct{})},
+		subscription: &subscription{gate: m.gate, name: name, ended: make(chan struct{})},
 		callbacks:    callbacks,
 	}
 	s.release, _ = callbacks.(ReleaseSubscriber[T])
@@ -48,7 +53,7 @@ func (m *Map[T]) Subscribe(name string, callbacks Subscriber[T]) (*Subscription,
 	if status != capi.StatusOK {
 		return nil, newError(&e)
 	}
-	return s.Subscription, nil
+	return &Subscription{s.subscription, m.handle}, nil
 }
 
 // Unsubscribe ends the subscriber: no new call of it starts after this returns. It may be called from
@@ -65,7 +70,7 @@ func (s *Subscription) Unsubscribe() error {
 }
 
 // end keeps new calls of OnRelease from starting.
-func (s *Subscription) end() {
+func (s *subscription) end() {
 	s.mu.Lock()
 	s.over = true
 	s.mu.Unlock()
@@ -104,7 +109,7 @@ func (s *Subscription) UnsubscribeWait(ctx context.Context) error {
 }
 
 // isOver tells whether an error only says that the subscriber had ended before.
-func (s *Subscription) isOver(err error) bool {
+func (s *subscription) isOver(err error) bool {
 	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrClosed)
 }
 
@@ -155,7 +160,7 @@ func (s *subscriber[T]) Release(told any, event *capi.Event) {
 	l, c := told.(*life[T]), &change{}
 	s.contain(c, func() { s.release.OnRelease(context.Background(), l.value, newEvent(s.gate, event)) })
 	for _, p := range c.panics {
-		s.gate.log.Error("nsgate: panic in OnRelease", "subscriber", s.name, "panic", p.Value, "stack", string(p.Stack))
+		s.gate.log.say(slog.LevelError, "nsgate: panic in OnRelease", "subscriber", s.name, "panic", p.Value, "stack", string(p.Stack))
 	}
 }
 

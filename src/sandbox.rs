@@ -27,12 +27,12 @@ mod state;
 mod turn;
 
 pub use life::Sandbox;
-pub(crate) use life::WeakSandbox;
+pub(crate) use life::{Keepsake, WeakSandbox};
 pub use observer::Subscriber;
 pub use state::{Network, State};
 
-pub(crate) use index::By;
 use index::Index;
+pub(crate) use index::{By, address_changes};
 pub(crate) use observer::Observer;
 use observer::Plain;
 
@@ -111,6 +111,17 @@ impl<T: Send + Sync + 'static> SandboxMap<T> {
         lifecycle_id: &str,
         value: T,
     ) -> Result<Sandbox<T>, (Error, T)> {
+        self.register_with(sandbox_id, lifecycle_id, value, None)
+    }
+
+    /// As `register`; an error drops the keepsake.
+    pub(crate) fn register_with(
+        &self,
+        sandbox_id: &str,
+        lifecycle_id: &str,
+        value: T,
+        keepsake: Option<Keepsake>,
+    ) -> Result<Sandbox<T>, (Error, T)> {
         for (what, id) in [("sandbox", sandbox_id), ("lifecycle", lifecycle_id)] {
             if id.is_empty() || id.len() > 255 {
                 let message = format!("a {what} id has 1 to 255 bytes, not {}", id.len());
@@ -124,7 +135,7 @@ impl<T: Send + Sync + 'static> SandboxMap<T> {
         if let Err(error) = admitted {
             return Err((error, value));
         }
-        let sandbox = Sandbox::new(Arc::clone(&self.shared), sandbox_id, lifecycle_id, value);
+        let sandbox = Sandbox::new(&self.shared, sandbox_id, lifecycle_id, value, keepsake);
         index.insert(&sandbox);
         Ok(sandbox)
     }

@@ -7,22 +7,44 @@
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use super::callback::UserData;
+use super::callback::{Pointer, UserData};
 use super::handle::{Handle, nsgate_sandbox};
-use crate::sandbox::WeakSandbox;
+use crate::sandbox::{Keepsake, WeakSandbox};
 use crate::sync::lock;
 use crate::{Error, Result, Sandbox, Status};
 
 /// The value of a life: the host's user data, and the handle.
 pub(super) struct Value {
-    data: Arc<UserData>,
+    data: Pointer,
+    /// None if the references to the life don't keep the user data.
+    _kept: Option<Arc<UserData>>,
     handle: nsgate_sandbox,
 }
 
+/// Until when there is a life's user data.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    /// The life has left the map, and its last reference is freed.
+    Freed,
+    /// Nobody is told of the life any more.
+    Told,
+}
+
 impl Value {
-    pub(super) fn new(data: Arc<UserData>) -> Result<Value> {
+    /// The value, and what it doesn't keep of the user data itself.
+    pub(super) fn new(data: Arc<UserData>, until: Until) -> Result<(Value, Option<Keepsake>)> {
         let handle = nsgate_sandbox::make(Life::default())?;
-        Ok(Value { data, handle })
+        let pointer = Pointer(data.get());
+        let (kept, keepsake) = match until {
+            Until::Freed => (Some(data), None),
+            Until::Told => (None, Some(data as Keepsake)),
+        };
+        let value = Value {
+            data: pointer,
+            _kept: kept,
+            handle,
+        };
+        Ok((value, keepsake))
     }
 
     pub(super) fn user_data(&self) -> *mut c_void {

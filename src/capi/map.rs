@@ -6,16 +6,17 @@
 //! it is stopped and its network is released or was never assigned.
 
 use std::ffi::c_void;
+use std::sync::Arc;
 
 use super::address::nsgate_address;
 use super::callback::{UserData, nsgate_destroy_function};
 use super::entry::{Out, OutArray, brief_entry, entry};
 use super::handle::{Handle, nsgate_gate, nsgate_map, nsgate_sandbox};
-use super::life::{self, Value};
+use super::life::{self, Until, Value};
 use super::status::{nsgate_error, nsgate_status};
 use super::string::{name, nsgate_string};
 use super::time::deadline;
-use crate::sandbox::By;
+use crate::sandbox::{By, address_changes};
 use crate::{Error, Result, Sandbox, SandboxMap, Status};
 
 /// For nsgate_map_snapshot: all lives.
@@ -77,19 +78,56 @@ pub unsafe extern "C" fn nsgate_map_register(
     error: *mut nsgate_error,
 ) -> nsgate_status {
     entry!(error, {
-        let out = Out::new(out)?;
-        let (sandbox_id, lifecycle_id) = (name(sandbox_id)?, name(lifecycle_id)?);
-        let map = map.get()?;
         let data = UserData::new(user_data, destroy);
-        let value = Value::new(data.clone())?;
-        let sandbox = map
-            .0
-            .register(sandbox_id, lifecycle_id, value)
-            .map_err(|(error, _)| error)?;
-        data.taken();
-        out.write(life::give(sandbox)?);
-        Ok(())
+        register(map, sandbox_id, lifecycle_id, data, Until::Freed, out)
     })
+}
+
+/// As nsgate_map_register, but references don't keep user_data: for a host whose user data have
+/// references of their own life, such as one with a garbage collector.
+///
+/// Ownership: user_data is taken; destroy is called with it when nobody is told of the life any more: it
+/// has left the map, its events are told, and what was attached has come to its end. A reference that is
+/// held longer is still good for everything but nsgate_sandbox_user_data.
+/// Errors: as nsgate_map_register.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsgate_map_register_weak(
+    map: nsgate_map,
+    sandbox_id: nsgate_string,
+    lifecycle_id: nsgate_string,
+    user_data: *mut c_void,
+    destroy: nsgate_destroy_function,
+    out: *mut nsgate_sandbox,
+    error: *mut nsgate_error,
+) -> nsgate_status {
+    entry!(error, {
+        let data = UserData::new(user_data, destroy);
+        register(map, sandbox_id, lifecycle_id, data, Until::Told, out)
+    })
+}
+
+/// # Safety
+/// `out` is NULL or can be written; the strings can be read.
+unsafe fn register(
+    map: nsgate_map,
+    sandbox_id: nsgate_string,
+    lifecycle_id: nsgate_string,
+    data: Arc<UserData>,
+    until: Until,
+    out: *mut nsgate_sandbox,
+) -> Result<()> {
+    // SAFETY: the caller's promise.
+    let (out, sandbox_id, lifecycle_id) =
+        unsafe { (Out::new(out)?, name(sandbox_id)?, name(lifecycle_id)?) };
+    let map = map.get()?;
+    let (value, keepsake) = Value::new(data.clone(), until)?;
+    let sandbox = map
+        .0
+        .register_with(sandbox_id, lifecycle_id, value, keepsake)
+        .map_err(|(error, _)| error)?;
+    data.taken();
+    out.write(life::give(sandbox)?);
+    Ok(())
 }
 
 /// Finds a life and hands out what is asked for.
@@ -168,6 +206,16 @@ pub unsafe extern "C" fn nsgate_map_find_by_address(
             user_data,
         )
     })
+}
+
+/// Points to a number that grows whenever an address gets an owner or loses it, in whatever map: what
+/// nsgate_map_find_by_address answered still holds as long as the number is what it was before that call.
+/// For callers that keep answers, because a call costs them more than the look-up.
+///
+/// Ownership: the number is the library's, and there for good. It is read atomically, with acquire order.
+#[unsafe(no_mangle)]
+pub extern "C" fn nsgate_address_changes() -> *const u64 {
+    address_changes().as_ptr()
 }
 
 /// Finds a life by its own id, in whatever state, as long as it is in the map.

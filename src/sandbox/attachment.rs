@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use super::life::Sandbox;
+use super::life::{Keepsake, Sandbox};
 use crate::chroot::Chroot;
 use crate::error::{Error, Result, Status};
 use crate::foreign;
@@ -79,10 +79,6 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
 
     fn attach_resource(&self, resource: Resource) -> Result<()> {
         let mark = Mark::default();
-        let hook = Arc::new(End {
-            sandbox: self.clone(),
-            mark: mark.clone(),
-        });
         let mut inner = self.inner();
         if inner.attachments.closed {
             let message = format!(
@@ -91,7 +87,11 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
             );
             return Err(Error::new(Status::Closed, message));
         }
-        resource.set_hook(hook)?;
+        resource.set_hook(Arc::new(End {
+            sandbox: self.clone(),
+            mark: mark.clone(),
+            _keepsake: inner.keepsake.clone(),
+        }))?;
         inner.attachments.list.push(Attachment { resource, mark });
         inner.attachments.pending += 1;
         Ok(())
@@ -124,6 +124,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
 struct End<T: Send + Sync + 'static> {
     sandbox: Sandbox<T>,
     mark: Mark,
+    _keepsake: Option<Keepsake>,
 }
 
 impl<T: Send + Sync + 'static> OnEnd for End<T> {

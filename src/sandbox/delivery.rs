@@ -30,6 +30,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         }
         if parted {
             // The map was closed meanwhile.
+            drop(self.part_with_keepsake());
             self.0.shared.finish();
         }
     }

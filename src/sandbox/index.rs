@@ -6,6 +6,7 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::SharedSeed;
 use foldhash::fast::SeedableRandomState;
@@ -43,6 +44,22 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Ipv6Addr::from_bits(self.0).to_canonical().fmt(f)
     }
+}
+
+/// How often an address got an owner or lost it, in all maps together: what a look-up answered holds as
+/// long as this is what it was before. Counted before the change can be seen, under the map's lock.
+static ADDRESS_CHANGES: Alone = Alone(AtomicU64::new(1));
+
+/// In cache lines of its own: what is read all the time must not lie beside what is written.
+#[repr(align(128))]
+struct Alone(AtomicU64);
+
+pub(crate) fn address_changes() -> &'static AtomicU64 {
+    &ADDRESS_CHANGES.0
+}
+
+fn count_address_change() {
+    address_changes().fetch_add(1, Ordering::Release);
 }
 
 /// What a life is found by.
@@ -84,6 +101,9 @@ impl<T: Send + Sync + 'static> Index<T> {
     /// Takes everything out, and nothing in any more. The caller [finishes](Index::finish) when what
     /// was attached is handed over.
     pub(super) fn close(&mut self) -> Index<T> {
+        if !self.owners.is_empty() {
+            count_address_change();
+        }
         let telling = self.lives().filter(|life| life.part()).count();
         let closed = Index {
             closed: true,
@@ -166,6 +186,7 @@ impl<T: Send + Sync + 'static> Index<T> {
             )),
             Entry::Vacant(entry) => {
                 entry.insert(sandbox.clone());
+                count_address_change();
                 Ok(())
             }
         }
@@ -173,6 +194,7 @@ impl<T: Send + Sync + 'static> Index<T> {
 
     pub(super) fn remove_owner(&mut self, address: IpAddr) {
         self.owners.remove(&address.into());
+        count_address_change();
     }
 
     pub(super) fn life(&self, lifecycle_id: &str) -> Option<&Sandbox<T>> {

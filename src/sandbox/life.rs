@@ -1,5 +1,6 @@
 //! One life of a sandbox: its states and their changes.
 
+use std::any::Any;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
@@ -48,6 +49,11 @@ pub(super) struct Life<T: Send + Sync + 'static> {
     value: T,
 }
 
+/// Something that is kept as long as somebody may be told of a life: while it is in the map or an event
+/// of it is being told, and by what is attached, until that has come to its end. Handles don't keep it.
+/// Dropped under no lock.
+pub(crate) type Keepsake = Arc<dyn Any + Send + Sync>;
+
 /// Locked after the map's index where both are needed.
 pub(super) struct Inner {
     state: State,
@@ -57,6 +63,14 @@ pub(super) struct Inner {
     pub(super) left: bool,
     pub(super) turn: Turn,
     pub(super) attachments: Attachments,
+    /// None once it has left and its events are told.
+    pub(super) keepsake: Option<Keepsake>,
+}
+
+/// What is to be done under no lock once a life has left.
+struct Left {
+    attached: bool,
+    keepsake: Option<Keepsake>,
 }
 
 /// A handle of a life that does not keep it.
@@ -75,13 +89,14 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
     }
 
     pub(super) fn new(
-        shared: Arc<Shared<T>>,
+        shared: &Arc<Shared<T>>,
         sandbox_id: &str,
         lifecycle_id: &str,
         value: T,
+        keepsake: Option<Keepsake>,
     ) -> Sandbox<T> {
         Sandbox(Arc::new(Life {
-            shared,
+            shared: Arc::clone(shared),
             node: Node::new(),
             sandbox_id: sandbox_id.into(),
             lifecycle_id: lifecycle_id.into(),
@@ -92,6 +107,7 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
                 left: false,
                 turn: Turn::default(),
                 attachments: Attachments::default(),
+                keepsake,
             }),
             turn_passed: Condvar::new(),
             value,
@@ -227,8 +243,8 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
                 .may_leave()
                 .then(|| self.leave(&mut index, &mut inner))
         };
-        if let Some(attached) = left {
-            self.left(attached);
+        if let Some(left) = left {
+            self.left(left);
         }
         Ok(true)
     }
@@ -277,29 +293,35 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
                 .may_leave()
                 .then(|| self.leave(&mut index, &mut inner))
         };
-        if let Some(attached) = left {
-            self.left(attached);
+        if let Some(left) = left {
+            self.left(left);
         }
     }
 
-    /// Takes the life out of the map; whether there is something to hand over.
-    fn leave(&self, index: &mut Index<T>, inner: &mut Inner) -> bool {
+    /// Takes the life out of the map.
+    fn leave(&self, index: &mut Index<T>, inner: &mut Inner) -> Left {
         inner.left = true;
         index.remove(self);
-        let attached = inner.attachments.close();
-        if attached {
+        let left = Left {
+            attached: inner.attachments.close(),
+            keepsake: inner.keepsake.take(),
+        };
+        if left.attached {
             index.begin();
         }
-        attached
+        left
     }
 
-    /// What is to be done under no lock once the life has left.
-    fn left(&self, attached: bool) {
-        if !attached {
-            return self.0.shared.announce_idle();
+    fn left(&self, left: Left) {
+        if left.attached {
+            self.hand_over();
         }
-        self.hand_over();
-        self.0.shared.finish();
+        drop(left.keepsake);
+        if left.attached {
+            self.0.shared.finish();
+        } else {
+            self.0.shared.announce_idle();
+        }
     }
 
     /// The map is being closed, and the life leaves it. `true`: an event of it is still being told.
@@ -309,12 +331,22 @@ impl<T: Send + Sync + 'static> Sandbox<T> {
         !inner.turn.is_over()
     }
 
-    /// Hands over what is attached, if nobody did, and takes nothing more.
+    /// The keepsake of a life that the closing of its map has taken out, once its events are told.
+    pub(super) fn part_with_keepsake(&self) -> Option<Keepsake> {
+        let mut inner = self.inner();
+        if inner.left && inner.turn.is_over() {
+            return inner.keepsake.take();
+        }
+        None
+    }
+
+    /// Hands over what is attached, if nobody did, and takes nothing more. The map has been closed.
     pub(super) fn hand_over_all(&self) {
         let attached = self.inner().attachments.close();
         if attached {
             self.hand_over();
         }
+        drop(self.part_with_keepsake());
     }
 
     pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {

@@ -11,12 +11,15 @@ package capi
 // #cgo nocallback nsgate_go_find_by_lifecycle
 // #cgo noescape nsgate_map_count
 // #cgo nocallback nsgate_map_count
+// #cgo noescape nsgate_go_map_assign_network
+// #cgo nocallback nsgate_go_map_assign_network
 // #cgo noescape nsgate_go_snapshot
 // #cgo nocallback nsgate_go_snapshot
 import "C"
 
 import (
 	"encoding/binary"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -71,6 +74,13 @@ func MapFindByAddress(id uint64, address [16]byte) any {
 	return life(C.nsgate_go_find_by_address(sandboxMap(id), C.uint64_t(first), C.uint64_t(second)))
 }
 
+// addressChanges is the library's, and never moves.
+var addressChanges = (*uint64)(unsafe.Pointer(C.nsgate_address_changes()))
+
+// AddressChanges counts the changes of who owns an address, in all maps. What MapFindByAddress answered
+// holds as long as this is what it was before.
+func AddressChanges() uint64 { return atomic.LoadUint64(addressChanges) }
+
 // MapFindByLifecycle returns the value of a life, nil if there is none.
 func MapFindByLifecycle(id uint64, lifecycleID string) any {
 	collect()
@@ -85,8 +95,13 @@ func MapRetain(id uint64, lifecycleID string, out *uint64) any {
 	if key == 0 {
 		return nil
 	}
+	value := life(key)
+	if value == nil { // it has left the map since
+		C.nsgate_sandbox_free(handle, nil)
+		return nil
+	}
 	*out = uint64(handle.id)
-	return life(key) // which is there as long as the reference
+	return value
 }
 
 func life(key C.uint64_t) any {
@@ -127,6 +142,20 @@ func MapSnapshot(id uint64, which uint32, out *[]any, e *Error) int32 {
 		*out = values
 		return StatusOK
 	}
+}
+
+// MapChange is SandboxChange by the lifecycle id.
+func MapChange(change Change, id uint64, lifecycleID string, call uint64, out *Answer) int32 {
+	return out.Error.answer(C.nsgate_go_map_change(C.uint32_t(change), sandboxMap(id), str(lifecycleID), C.uint64_t(call),
+		(*C.uint32_t)(&out.Changed), (*C.uint64_t)(&out.Outermost), out.Error.c()))
+}
+
+// MapAssignNetwork is SandboxAssignNetwork by the lifecycle id.
+func MapAssignNetwork(id uint64, lifecycleID string, address Address, changed *bool, e *Error) int32 {
+	var c C.uint32_t
+	status := C.nsgate_go_map_assign_network(sandboxMap(id), str(lifecycleID), address.c(), &c, e.c())
+	*changed = c != 0
+	return e.answer(status)
 }
 
 // MapNetworkReleased is SandboxNetworkReleased by the address and the lifecycle id.

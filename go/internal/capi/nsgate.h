@@ -1592,6 +1592,23 @@ nsgate_status nsgate_map_register(nsgate_map map,
                                   nsgate_error *error);
 
 /**
+ * As nsgate_map_register, but references don't keep user_data: for a host whose user data have
+ * references of their own life, such as one with a garbage collector.
+ *
+ * Ownership: user_data is taken; destroy is called with it when nobody is told of the life any more: it
+ * has left the map, its events are told, and what was attached has come to its end. A reference that is
+ * held longer is still good for everything but nsgate_sandbox_user_data.
+ * Errors: as nsgate_map_register.
+ */
+nsgate_status nsgate_map_register_weak(nsgate_map map,
+                                       nsgate_string sandbox_id,
+                                       nsgate_string lifecycle_id,
+                                       void *user_data,
+                                       nsgate_destroy_function destroy,
+                                       nsgate_sandbox *out,
+                                       nsgate_error *error);
+
+/**
  * Finds the running life of a sandbox: of several the one that began to run last.
  *
  * Ownership: the handle is one reference, freed by nsgate_sandbox_free. Either output may be NULL. What
@@ -1615,6 +1632,15 @@ nsgate_status nsgate_map_find_by_address(nsgate_map map,
                                          nsgate_sandbox *out,
                                          void **user_data,
                                          nsgate_error *error);
+
+/**
+ * Points to a number that grows whenever an address gets an owner or loses it, in whatever map: what
+ * nsgate_map_find_by_address answered still holds as long as the number is what it was before that call.
+ * For callers that keep answers, because a call costs them more than the look-up.
+ *
+ * Ownership: the number is the library's, and there for good. It is read atomically, with acquire order.
+ */
+const uint64_t *nsgate_address_changes(void);
 
 /**
  * Finds a life by its own id, in whatever state, as long as it is in the map.

@@ -197,7 +197,7 @@ nsgate_status nsgate_go_namespace_start(nsgate_namespace ns, uint64_t key, uint3
 /* ---- the sandbox map ---- */
 
 nsgate_status nsgate_go_register(nsgate_map map, nsgate_string sandbox_id, nsgate_string lifecycle_id, uint64_t life, nsgate_sandbox *out, nsgate_error *error) {
-  return nsgate_map_register(map, sandbox_id, lifecycle_id, from_key(life), life_ended, out, error);
+  return nsgate_map_register_weak(map, sandbox_id, lifecycle_id, from_key(life), life_ended, out, error);
 }
 
 static nsgate_status tell(void *user_data, void *life, void *call, uint32_t network_release) {
@@ -274,6 +274,25 @@ nsgate_status nsgate_go_change(uint32_t change, nsgate_sandbox sandbox, uint64_t
   case NSGATE_GO_NETWORK_RELEASED: status = nsgate_sandbox_network_released(sandbox, from_key(call), changed, error); break;
   }
   if (*outermost == 0) outermost_call = 0;
+  return status;
+}
+
+nsgate_status nsgate_go_map_change(uint32_t change, nsgate_map map, nsgate_string lifecycle_id, uint64_t call, uint32_t *changed, uint64_t *outermost, nsgate_error *error) {
+  nsgate_sandbox sandbox;
+  *outermost = outermost_call;
+  nsgate_status status = nsgate_map_find_by_lifecycle(map, lifecycle_id, &sandbox, NULL, error);
+  if (status != NSGATE_OK) return status;
+  status = nsgate_go_change(change, sandbox, call, changed, outermost, error);
+  nsgate_sandbox_free(sandbox, NULL);
+  return status;
+}
+
+nsgate_status nsgate_go_map_assign_network(nsgate_map map, nsgate_string lifecycle_id, const nsgate_address *address, uint32_t *changed, nsgate_error *error) {
+  nsgate_sandbox sandbox;
+  nsgate_status status = nsgate_map_find_by_lifecycle(map, lifecycle_id, &sandbox, NULL, error);
+  if (status != NSGATE_OK) return status;
+  status = nsgate_sandbox_assign_network(sandbox, address, changed, error);
+  nsgate_sandbox_free(sandbox, NULL);
   return status;
 }
 

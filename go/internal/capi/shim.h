@@ -67,6 +67,7 @@ nsgate_status nsgate_go_open_file(nsgate_chroot chroot, nsgate_string path, int3
 nsgate_status nsgate_go_chroot_start(nsgate_chroot chroot, uint64_t key, uint32_t *ran, uint64_t *number, nsgate_error *error);
 nsgate_status nsgate_go_namespace_start(nsgate_namespace ns, uint64_t key, uint32_t *ran, uint64_t *number, nsgate_error *error);
 
+/* The life's number is given back when nobody is told of it any more, whatever references there are. */
 nsgate_status nsgate_go_register(nsgate_map map, nsgate_string sandbox_id, nsgate_string lifecycle_id, uint64_t life, nsgate_sandbox *out, nsgate_error *error);
 nsgate_status nsgate_go_subscribe(nsgate_map map, nsgate_string name, uint64_t key, uint32_t with_release, uint64_t *subscription, nsgate_error *error);
 
@@ -85,6 +86,9 @@ enum { NSGATE_GO_RUNNING, NSGATE_GO_STOPPING, NSGATE_GO_STOPPED, NSGATE_GO_NETWO
 /* Changes a life. *outermost is the call in whose callback this thread is, 0 if in none: an event of a
  * change made inside a callback may be told by the frame above, after the change returned. */
 nsgate_status nsgate_go_change(uint32_t change, nsgate_sandbox sandbox, uint64_t call, uint32_t *changed, uint64_t *outermost, nsgate_error *error);
+/* The same by the lifecycle id. */
+nsgate_status nsgate_go_map_change(uint32_t change, nsgate_map map, nsgate_string lifecycle_id, uint64_t call, uint32_t *changed, uint64_t *outermost, nsgate_error *error);
+nsgate_status nsgate_go_map_assign_network(nsgate_map map, nsgate_string lifecycle_id, const nsgate_address *address, uint32_t *changed, nsgate_error *error);
 nsgate_status nsgate_go_map_network_released(nsgate_map map, const nsgate_address *address, nsgate_string lifecycle_id, uint64_t call, uint32_t *changed, uint64_t *outermost, nsgate_error *error);
 
 #endif

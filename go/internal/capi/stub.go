@@ -172,10 +172,17 @@ func MapRegister(id uint64, sandboxID, lifecycleID string, life any, out *uint64
 }
 func MapFind(id uint64, sandboxID string) any                         { return nil }
 func MapFindByAddress(id uint64, address [16]byte) any                { return nil }
+func AddressChanges() uint64                                          { return 0 }
 func MapFindByLifecycle(id uint64, lifecycleID string) any            { return nil }
 func MapRetain(id uint64, lifecycleID string, out *uint64) any        { return nil }
 func MapCount(id uint64, running, all *int, e *Error) int32           { return e.unsupported() }
 func MapSnapshot(id uint64, which uint32, out *[]any, e *Error) int32 { return e.unsupported() }
+func MapChange(change Change, id uint64, lifecycleID string, call uint64, out *Answer) int32 {
+	return out.Error.unsupported()
+}
+func MapAssignNetwork(id uint64, lifecycleID string, address Address, changed *bool, e *Error) int32 {
+	return e.unsupported()
+}
 func MapNetworkReleased(id uint64, address Address, lifecycleID string, call uint64, out *Answer) int32 {
 	return out.Error.unsupported()
 }
