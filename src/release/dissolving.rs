@@ -19,7 +19,7 @@ impl State {
     /// is there, and it is not enough yet to be dissolved together.
     pub(super) fn may_gather(&self) -> bool {
         let queued = self.lanes[Lane::Native as usize].queue.len();
-        self.askers == 0 && (1..Dissolver::MOST).contains(&queued)
+        self.dissolves && self.askers == 0 && (1..Dissolver::MOST).contains(&queued)
     }
 
     /// Somebody waits for releases, or asks how one ended: nothing is gathered meanwhile.
@@ -223,6 +223,7 @@ mod tests {
         let mut state = state();
         state.dissolves = false;
         let tickets = [0; FEWEST].map(|_| submit(&mut state, tree()));
+        assert!(!state.may_gather());
         for ticket in tickets {
             assert_eq!(take_release(&mut state, 0), ticket);
         }

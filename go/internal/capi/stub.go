@@ -93,6 +93,7 @@ func ChrootOpen(id uint64, volume string, flags uint32, out *uint64, e *Error) i
 	return e.unsupported()
 }
 func ChrootStart(id uint64, run *Run) int32 { return run.Error.unsupported() }
+func (run *Run) TakeBack(g uint64) bool     { return false }
 func ChrootOpenChroot(id uint64, path string, flags uint32, out *uint64, e *Error) int32 {
 	return e.unsupported()
 }
