@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	nsgate "github.com/nsgate/nsgate/go"
 )
@@ -74,7 +75,9 @@ func TestLookUpsByAddressWhileItChangesHands(t *testing.T) {
 			}
 		})
 	}
-	for i := range 500 {
+	// As many as fit in a time, but some: each costs what its calls cost in this build.
+	until := time.Now().Add(3 * time.Second)
+	for i := 0; i < 20 || i < 500 && time.Now().Before(until); i++ {
 		name := fmt.Sprint(i)
 		s := register(t, m, "sandbox", name)
 		changes(t)(s.AssignNetwork(one))

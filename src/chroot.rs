@@ -40,7 +40,7 @@ use crate::kernel::namespace::NamespaceId;
 use crate::kernel::namespace::identify;
 use crate::label::Label;
 use crate::namespace_thread::RunId;
-use crate::releasable::{Open, Releasable, Running};
+use crate::releasable::{Handle, Open, Releasable, Running};
 use crate::release::{BeforeRelease, Hook, Ticket};
 use crate::rundown::Rundown;
 use crate::subscriber::waits;
@@ -66,7 +66,7 @@ use crate::trace;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Chroot(Arc<Inner>);
+pub struct Chroot(Handle<OpenChroot, Inner>);
 
 struct Inner {
     gate: Gate,
@@ -130,8 +130,8 @@ impl Chroot {
         job: Box<dyn FnOnce() + Send>,
         done: Box<dyn FnOnce(Result<()>) + Send>,
     ) -> Result<RunId> {
-        let open = Arc::new(Releasable::begin_owned(self.0.clone())?);
-        let (inner, opened) = (self.0.clone(), open.clone());
+        let open = Arc::new(Releasable::begin_owned(Arc::clone(&self.0))?);
+        let (inner, opened) = (Arc::clone(&self.0), open.clone());
         let enter = Box::new(move || go_inside(&inner.gate, &opened, &inner.making));
         let job = self.0.gate.releases().started_inside(open.ticket(), job);
         let done = move |outcome| {

@@ -19,7 +19,7 @@ use crate::kernel::namespace as kernel;
 use crate::kernel::namespace::NamespaceId;
 use crate::kernel::process::ProcRoot;
 use crate::namespace_thread::RunId;
-use crate::releasable::{Open, Releasable};
+use crate::releasable::{Handle, Open, Releasable};
 use crate::release::{Kind, Lane, Proof, Reservation, Resource, Ticket};
 use crate::subscriber::waits;
 use crate::trace;
@@ -39,7 +39,7 @@ use crate::trace;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct MountNamespace(Arc<Inner>);
+pub struct MountNamespace(Handle<OpenNamespace, Inner>);
 
 struct Inner {
     gate: Gate,
@@ -176,14 +176,14 @@ impl MountNamespace {
             .reserve(Kind::MountNamespace, &label.to_string_lossy())?;
         let ticket = reservation.ticket();
         let resource = Box::new(Descriptor(Some(descriptor)));
-        Ok(MountNamespace(Arc::new_cyclic(|namespace| {
+        Ok(MountNamespace(Handle::new(Arc::new_cyclic(|namespace| {
             let open = OpenNamespace::new(resource, reservation, namespace.clone());
             Inner {
                 gate: gate.clone(),
                 id,
                 releasable: Releasable::new(gate.releases(), ticket, open),
             }
-        })))
+        }))))
     }
 
     /// Which namespace it is. Two handles with equal ids are the same namespace.
@@ -239,7 +239,7 @@ impl MountNamespace {
         job: Box<dyn FnOnce() + Send>,
         done: Box<dyn FnOnce(Result<()>) + Send>,
     ) -> Result<RunId> {
-        let open = Arc::new(Releasable::begin_owned(self.0.clone())?);
+        let open = Arc::new(Releasable::begin_owned(Arc::clone(&self.0))?);
         let target = open.clone();
         let enter = Box::new(move || kernel::set(target.as_fd()));
         let job = self.0.gate.releases().started_inside(open.ticket(), job);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use crate::error::{Error, Result};
 use crate::release::{ReleaseQueue, Ticket};
 use crate::rundown::{Closing, Rundown, Use};
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// The open form of something releasable: it owns the resources and the place in the queue.
 pub(crate) trait Open: Sized {
@@ -29,6 +29,8 @@ pub(crate) struct Releasable<T: Open> {
     queue: ReleaseQueue,
     ticket: AtomicU64,
     rundown: Rundown<T>,
+    /// The owner's handles, which a running use is none of.
+    handles: AtomicUsize,
 }
 
 impl<T: Open> Releasable<T> {
@@ -37,6 +39,7 @@ impl<T: Open> Releasable<T> {
             queue: queue.clone(),
             ticket: AtomicU64::new(ticket.as_raw()),
             rundown: Rundown::new(open),
+            handles: AtomicUsize::new(0),
         }
     }
 
@@ -54,22 +57,27 @@ impl<T: Open> Releasable<T> {
 
     /// No new use from here; the last running one submits, or else this call.
     pub(crate) fn release(&self) -> Result<Ticket> {
+        self.close().ok_or_else(closed::<T>)
+    }
+
+    /// The same, and nothing where it was released before.
+    fn close(&self) -> Option<Ticket> {
         // The ticket is that of what was closed: as soon as it is submitted somebody may cancel it, and
         // open this again under another.
         match self.rundown.close() {
-            Closing::AlreadyClosed => Err(closed::<T>()),
+            Closing::AlreadyClosed => None,
             Closing::Busy(usage) => {
                 let ticket = usage.ticket();
                 usage.announce();
                 if let Some(open) = usage.end() {
                     open.submit();
                 }
-                Ok(ticket)
+                Some(ticket)
             }
             Closing::Idle(open) => {
                 let ticket = open.ticket();
                 open.submit();
-                Ok(ticket)
+                Some(ticket)
             }
         }
     }
@@ -112,6 +120,40 @@ impl<T: Open> Drop for Releasable<T> {
         if let Closing::Idle(open) = self.rundown.close() {
             open.submit();
         }
+    }
+}
+
+/// An owner's handle. With the last one the release is asked for, although uses that keep the rest may
+/// run on.
+pub(crate) struct Handle<T: Open, O: AsRef<Releasable<T>>>(Arc<O>, PhantomData<fn() -> T>);
+
+impl<T: Open, O: AsRef<Releasable<T>>> Handle<T, O> {
+    pub(crate) fn new(owned: Arc<O>) -> Handle<T, O> {
+        (*owned).as_ref().handles.fetch_add(1, Ordering::Relaxed);
+        Handle(owned, PhantomData)
+    }
+}
+
+impl<T: Open, O: AsRef<Releasable<T>>> Clone for Handle<T, O> {
+    fn clone(&self) -> Handle<T, O> {
+        Handle::new(self.0.clone())
+    }
+}
+
+impl<T: Open, O: AsRef<Releasable<T>>> Drop for Handle<T, O> {
+    fn drop(&mut self) {
+        let releasable = (*self.0).as_ref();
+        if releasable.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+            releasable.close();
+        }
+    }
+}
+
+impl<T: Open, O: AsRef<Releasable<T>>> Deref for Handle<T, O> {
+    type Target = Arc<O>;
+
+    fn deref(&self) -> &Arc<O> {
+        &self.0
     }
 }
 

@@ -18,7 +18,7 @@ use crate::gate::Gate;
 use crate::kernel::path::{directory_in_root, directory_without_links};
 use crate::kernel::{mount, served};
 use crate::label::Label;
-use crate::releasable::Releasable;
+use crate::releasable::{Handle, Releasable};
 use crate::release::{Kind, MountProof};
 use crate::trace;
 
@@ -100,7 +100,7 @@ impl Chroot {
                 .map_err(|error| error.with_context(format_args!("chroot {label}")))?;
             let ticket = reservation.ticket();
             trace.reserved(ticket);
-            Ok(Chroot(Arc::new_cyclic(|chroot| {
+            Ok(Chroot(Handle::new(Arc::new_cyclic(|chroot| {
                 let open = OpenChroot::new(tree, reservation, chroot.clone());
                 Inner {
                     gate: gate.clone(),
@@ -108,7 +108,7 @@ impl Chroot {
                     releasable: Releasable::new(gate.releases(), ticket, open),
                     making: Mutex::new(()),
                 }
-            })))
+            }))))
         })
     }
 }

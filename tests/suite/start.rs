@@ -3,9 +3,9 @@
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-use nsgate::{Gate, GateOptions, MountNamespace, NamespaceId, Status};
+use nsgate::{Chroot, ChrootOptions, Gate, GateOptions, MountNamespace, NamespaceId, Status};
 
-use crate::host::{LONG, close, gate, host, soon};
+use crate::host::{LONG, Volume, close, gate, host, soon};
 use crate::left_behind::drop_admin;
 
 type Done = Box<dyn FnOnce(nsgate::Result<()>) + Send>;
@@ -40,6 +40,36 @@ fn a_job_starts_others_whatever_the_threads_are_doing() {
     receiver.recv_timeout(LONG).unwrap().unwrap();
     drop(namespace);
     close(&gate);
+}
+
+#[test]
+fn with_the_last_handle_the_release_is_asked_for_whatever_is_running() {
+    let _host = host();
+    let gate = gate();
+    let volume = Volume::new();
+    let namespace = MountNamespace::create(&gate).unwrap();
+    let chroot = Chroot::open(&gate, volume.path(), &ChrootOptions::default()).unwrap();
+    let (let_go, held) = mpsc::channel::<()>();
+    let job = move || {
+        let _ = held.recv_timeout(LONG);
+    };
+    chroot.start(Box::new(job), Box::new(|_| ())).unwrap();
+    let other = hold(&namespace);
+    drop(chroot.clone());
+    assert_eq!(
+        gate.releases().report().remaining,
+        0,
+        "there is another handle"
+    );
+    drop((chroot, namespace));
+    let report = gate.releases().report();
+    assert_eq!(report.remaining, 2);
+    for item in &report.items {
+        assert!(item.detail.starts_with("in use: "), "{item:?}");
+    }
+    drop((let_go, other));
+    close(&gate);
+    assert_eq!(gate.releases().report().released, 2);
 }
 
 /// A `done` that says where it is told and then dawdles until the sender is dropped.
