@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
-	"syscall"
 	"time"
 
 	"github.com/nsgate/nsgate/go/internal/capi"
@@ -44,9 +43,6 @@ func (c *Chroot) openFile(name string, flag int, perm fs.FileMode) (file *os.Fil
 	var e capi.Error
 	mode := fromFileMode(perm)
 	status := capi.OpenFile(c.id, name, int32(flag), mode, &fd, &waits, &e)
-	for status == capi.StatusOS && syscall.Errno(e.OSError) == syscall.EINTR {
-		status = capi.OpenFile(c.id, name, int32(flag), mode, &fd, &waits, &e)
-	}
 	runtime.KeepAlive(c)
 	if status != capi.StatusOK {
 		return nil, false, pathError("open", name, &e)

@@ -18,6 +18,7 @@ use crate::kernel::mount;
 use crate::kernel::namespace as kernel;
 use crate::kernel::namespace::NamespaceId;
 use crate::kernel::process::ProcRoot;
+use crate::label::Label;
 use crate::namespace_thread::RunId;
 use crate::releasable::{Handle, Open, Releasable};
 use crate::release::{Kind, Lane, Proof, Reservation, Resource, Ticket};
@@ -118,7 +119,7 @@ impl MountNamespace {
             .map_err(|_| Error::new(Status::InvalidArgument, "the path has a NUL inside"))?;
         let descriptor = kernel::open_path(&name)?;
         MountNamespace::open(gate, descriptor, path)
-            .map_err(|error| error.with_context(path.display()))
+            .map_err(|error| error.with_context(Label(path)))
     }
 
     /// The namespace that a process is in. A pid may be used again: the caller sees to it that it
@@ -173,7 +174,7 @@ impl MountNamespace {
         let id = kernel::identify(descriptor.as_fd())?;
         let reservation = gate
             .releases()
-            .reserve(Kind::MountNamespace, &label.to_string_lossy())?;
+            .reserve(Kind::MountNamespace, &Label(label).to_string())?;
         let ticket = reservation.ticket();
         let resource = Box::new(Descriptor(Some(descriptor)));
         Ok(MountNamespace(Handle::new(Arc::new_cyclic(|namespace| {

@@ -50,6 +50,7 @@ use crate::gate::supervisor::Supervisor;
 use crate::kernel::dissolve::Dissolver;
 use crate::kernel::event_fd::EventFd;
 use crate::kernel::process::ProcRoot;
+use crate::label::Label;
 use crate::panic::caught;
 use crate::sync::Arc;
 use shared::{Shared, would_deadlock};
@@ -193,7 +194,7 @@ impl ReleaseQueue {
     /// The caller's thread must be in the process's mount namespace: INVALID_STATE. EINVAL where
     /// `path` is no mount point; a symbolic link at its end is not followed. FULL, CLOSED.
     pub fn reserve_unmount(&self, path: &Path, options: UnmountOptions) -> Result<Job> {
-        let reservation = self.reserve(Kind::Unmount, &path.to_string_lossy())?;
+        let reservation = self.reserve(Kind::Unmount, &Label(path).to_string())?;
         let proc = self.0.proc.clone();
         let proof = self.0.proof.clone();
         let unmount = unmount::Unmount::new(proc, proof, path, options, self.0.retry.attempts)?;
