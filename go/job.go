@@ -53,7 +53,8 @@ func (g *Gate) ReserveClose(file *os.File, label string) (*Job, error) {
 }
 
 // ReserveUnmount reserves the place for unmounting a path and all that is mounted below it. With detach,
-// what stays busy is unmounted lazily.
+// what stays busy is unmounted lazily. Another mount that lies there later is left alone, except before Linux
+// 6.8 one that got the same small id, device and root inode.
 func (g *Gate) ReserveUnmount(path string, detach bool) (*Job, error) {
 	var flags uint32
 	if detach {

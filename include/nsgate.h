@@ -804,7 +804,9 @@ nsgate_status nsgate_job_reserve_descriptor(nsgate_gate gate,
 /**
  * Reserves a place for unmounting a path, with everything that is mounted below it.
  *
- * The path is looked up here, without following a final symbolic link, and not again.
+ * The path is looked up here, without following a final symbolic link, and not again: another mount that
+ * lies there later is left alone, except before Linux 6.8 one that got the same small id, device and
+ * root inode.
  *
  * flags: NSGATE_UNMOUNT_DETACH or 0.
  *
@@ -1258,7 +1260,8 @@ nsgate_status nsgate_chroot_remove(nsgate_chroot chroot,
  * symbolic link and enters no mount.
  *
  * Errors: NSGATE_CLOSED also when the chroot is released meanwhile; NSGATE_OS with EBUSY for what has a
- * mount on it, with ENAMETOOLONG for what is more than 131,072 levels deep, and the rest goes.
+ * mount on it (a file below the path only where the calling thread's namespace has the mount, too), with
+ * ENAMETOOLONG for what is more than 131,072 levels deep, and the rest goes.
  */
 nsgate_status nsgate_chroot_remove_all(nsgate_chroot chroot,
                                        nsgate_string path,

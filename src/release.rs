@@ -189,7 +189,8 @@ impl ReleaseQueue {
 
     /// Reserves a place for the unmount of the mount at `path`, with everything mounted below it at
     /// that time, deepest first (umount2(2)). The mount is remembered, not its path: another one
-    /// that lies there later is left alone.
+    /// that lies there later is left alone. (Before Linux 6.8 mounts have no ids of their own: one that
+    /// got the same small id, device and root inode passes for it.)
     ///
     /// The caller's thread must be in the process's mount namespace: INVALID_STATE. EINVAL where
     /// `path` is no mount point; a symbolic link at its end is not followed. FULL, CLOSED.

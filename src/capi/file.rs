@@ -115,7 +115,8 @@ pub unsafe extern "C" fn nsgate_chroot_remove(
 /// symbolic link and enters no mount.
 ///
 /// Errors: NSGATE_CLOSED also when the chroot is released meanwhile; NSGATE_OS with EBUSY for what has a
-/// mount on it, with ENAMETOOLONG for what is more than 131,072 levels deep, and the rest goes.
+/// mount on it (a file below the path only where the calling thread's namespace has the mount, too), with
+/// ENAMETOOLONG for what is more than 131,072 levels deep, and the rest goes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsgate_chroot_remove_all(
     chroot: nsgate_chroot,

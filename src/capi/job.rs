@@ -100,7 +100,9 @@ pub unsafe extern "C" fn nsgate_job_reserve_descriptor(
 
 /// Reserves a place for unmounting a path, with everything that is mounted below it.
 ///
-/// The path is looked up here, without following a final symbolic link, and not again.
+/// The path is looked up here, without following a final symbolic link, and not again: another mount that
+/// lies there later is left alone, except before Linux 6.8 one that got the same small id, device and
+/// root inode.
 ///
 /// flags: NSGATE_UNMOUNT_DETACH or 0.
 ///

@@ -93,8 +93,8 @@ impl Chroot {
     }
 
     /// Removes whatever is at the path, a directory with all that is in it. A symbolic link is removed,
-    /// not followed, also with slashes behind it. A directory with a mount on it stays, with what is
-    /// mounted, and is EBUSY; so does a file where the calling thread's namespace has the mount, too.
+    /// not followed, also with slashes behind it. What a mount lies on stays, with what is mounted, and is
+    /// EBUSY; but a file below the path only where the calling thread's namespace has the mount, too.
     ///
     /// Nothing there, or what vanishes meanwhile, is no error. What can't be removed stays, the rest
     /// goes, and the first error is returned. The root is EBUSY, a path that ends in "." EINVAL, in
@@ -103,7 +103,8 @@ impl Chroot {
     pub fn remove_all(&self, path: impl AsRef<Path>) -> Result<()> {
         let tree = self.tree()?;
         let go_on = || self.tree().map(drop);
-        self.root(&tree).remove_all(path.as_ref(), &go_on)
+        self.root(&tree)
+            .remove_all(path.as_ref(), tree.may_have_mounts(), &go_on)
     }
 
     /// Gives a file another name (rename(2), renameat2(2)). What a mount lies on, be it the chroot's or

@@ -25,7 +25,7 @@ use super::root::Root;
 use super::target::{Target, failed};
 use crate::error::{Error, Result};
 use crate::kernel::entries;
-use crate::kernel::file::{Unlink, unlinkat};
+use crate::kernel::file::{Unlink, mount_on, unlinkat};
 use sweep::sweep;
 use way::{Level, Way, open_level};
 
@@ -41,8 +41,14 @@ const NOTED: usize = 2 << 20;
 const PASSES: u32 = 16;
 
 impl Root<'_> {
-    /// `go_on` is asked before each directory and now and then between files; its error ends it.
-    pub(crate) fn remove_all(&self, path: &Path, go_on: &dyn Fn() -> Result<()>) -> Result<()> {
+    /// `may_have_mounts`: some may lie on names below this root. `go_on` is asked before each directory
+    /// and now and then between files; its error ends it.
+    pub(crate) fn remove_all(
+        &self,
+        path: &Path,
+        may_have_mounts: bool,
+        go_on: &dyn Fn() -> Result<()>,
+    ) -> Result<()> {
         let path = path.as_os_str().as_bytes();
         let target = match Target::resolve(self, path, "unlinkat") {
             Err(error) if is_gone(&error) && !path.is_empty() => return Ok(()),
@@ -54,6 +60,10 @@ impl Root<'_> {
             if matches!(bytes, b"." | b"..") {
                 // EINVAL or ENOTEMPTY, before anything is touched.
                 return unlinkat(parent, &name, Unlink::Directory);
+            }
+            // It would go with the name. Directories are looked at again when they are opened.
+            if may_have_mounts && mount_on(parent, &name)?.is_some() {
+                return Err(failed(parent, bytes, "unlinkat", libc::EBUSY));
             }
             match unlinkat(parent, &name, Unlink::File) {
                 Err(error) if error.os_error() == Some(libc::EISDIR) => {
@@ -216,11 +226,12 @@ mod tests {
 
     #[test]
     fn what_is_deeper_than_the_bound_stays_and_the_rest_goes() {
-        let base = std::env::temp_dir().join(format!("nsgate-depth-{}", std::process::id()));
+        let base = tempfile::tempdir().expect("the base");
+        let base = base.path();
         for path in ["top/2/3/4/5", "top/2/beside", "top/beside"] {
             fs::create_dir_all(base.join(path)).expect("directories");
         }
-        let directory = fs::File::open(&base).expect("the base");
+        let directory = fs::File::open(base).expect("the base");
         let remove = |depth| {
             let mut removal = Removal::new(directory.as_fd(), &|| Ok(()));
             removal.depth = depth;
@@ -231,6 +242,6 @@ mod tests {
         let left = |path: &str| fs::read_dir(base.join(path)).expect("a directory").count();
         assert_eq!((left("top"), left("top/2"), left("top/2/3/4/5")), (1, 1, 0));
         remove(5).expect("five levels");
-        fs::remove_dir(&base).expect("an empty directory");
+        fs::remove_dir(base).expect("an empty directory");
     }
 }

@@ -72,6 +72,19 @@ fn a_mount_point_of_the_chroot_is_not_removed() {
 }
 
 #[test]
+fn nor_by_the_removal_of_a_tree_that_starts_there() {
+    let files = Files::new();
+    let chroot = with_mounts_of_its_own(&files);
+    for path in ["below/data", "/below/data/", "below/file", "below/file/"] {
+        let error = chroot.remove_all(path).unwrap_err();
+        assert_eq!(error.os_error(), Some(libc::EBUSY), "{error}");
+        assert!(error.to_string().contains("unlinkat("), "{error}");
+        still_there(&chroot);
+    }
+    chroot.release().unwrap();
+}
+
+#[test]
 fn a_mount_point_of_the_chroot_is_not_renamed() {
     let files = Files::new();
     let chroot = with_mounts_of_its_own(&files);

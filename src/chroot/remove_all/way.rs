@@ -211,8 +211,8 @@ mod tests {
 
     #[test]
     fn a_way_that_was_moved_ends_above_and_leads_nowhere_else() {
-        let base = std::env::temp_dir().join(format!("nsgate-way-{}", std::process::id()));
-        let (start, moved) = (base.join("start"), base.join("moved"));
+        let base = tempfile::tempdir().expect("the base");
+        let (start, moved) = (base.path().join("start"), base.path().join("moved"));
         fs::create_dir_all(start.join("d/".repeat(200))).expect("directories");
         let directory = fs::File::open(&start).expect("the start");
         let mut way = Way::new(directory.as_fd());
@@ -234,6 +234,5 @@ mod tests {
         let here = fstat(way.directory()).expect("an open level");
         let third = fs::metadata(start.join("d/d/d")).expect("the third level");
         assert_eq!((here.st_dev, here.st_ino), (third.dev(), third.ino()));
-        fs::remove_dir_all(&base).expect("what the test made");
     }
 }
