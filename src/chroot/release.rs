@@ -17,8 +17,6 @@ pub(crate) struct Tree {
     pub(super) descriptor: Option<Arc<DetachedTree>>,
     /// The namespace that jobs run in, once there is one.
     pub(super) namespace: OnceLock<OwnedFd>,
-    /// It is one mount, which nothing can be mounted on before there is a namespace.
-    is_single: bool,
     proof: MountProof,
     /// A server is behind it: what touches it may hang.
     is_served: bool,
@@ -32,12 +30,14 @@ impl Tree {
         proof: MountProof,
         is_served: bool,
     ) -> Tree {
+        // Whether it is costs the release something to find out.
+        let is_wanted = !is_single && proof.is_available();
+        let descriptor = DetachedTree::new(descriptor, (!is_wanted).then_some(is_single));
         Tree {
-            is_single,
-            is_served,
-            descriptor: Some(Arc::new(DetachedTree::new(descriptor, is_single))),
+            descriptor: Some(Arc::new(descriptor)),
             namespace: namespace.map_or_else(OnceLock::new, OnceLock::from),
             proof,
+            is_served,
         }
     }
 }
@@ -87,7 +87,9 @@ impl OpenChroot {
 
     /// Whether mounts may lie on names below its root.
     pub(super) fn may_have_mounts(&self) -> bool {
-        !self.tree.is_single || self.tree.namespace.get().is_some()
+        let tree = self.tree.descriptor.as_ref();
+        let is_alone = tree.is_some_and(|tree| tree.is_alone() == Some(true));
+        !is_alone || self.tree.namespace.get().is_some()
     }
 
     pub(super) fn set_hook(&self, hook: Option<Hook>) -> Result<()> {

@@ -22,21 +22,17 @@ use crate::kernel::syscall::check;
 /// The root of a detached tree.
 pub(crate) struct DetachedTree {
     descriptor: OwnedFd,
-    /// Whether no mount is below the root, once somebody has found out.
+    /// Whether no mount is below the root, once that is known. `false` also where nobody wants to know.
     is_alone: OnceLock<bool>,
 }
 
 impl DetachedTree {
-    /// `is_alone`: it was copied without the mounts below it, and gets none of its own.
-    pub(crate) fn new(descriptor: OwnedFd, is_alone: bool) -> DetachedTree {
-        let tree = DetachedTree {
+    /// `is_alone`: whether no mount is below the root; `None`: that is to be found out.
+    pub(crate) fn new(descriptor: OwnedFd, is_alone: Option<bool>) -> DetachedTree {
+        DetachedTree {
             descriptor,
-            is_alone: OnceLock::new(),
-        };
-        if is_alone {
-            tree.is_alone.get_or_init(|| true);
+            is_alone: is_alone.map_or_else(OnceLock::new, OnceLock::from),
         }
-        tree
     }
 
     /// Whether no mount is below the root, if that is known.
@@ -103,21 +99,27 @@ impl Dissolver {
     /// A parent with the trees below it, which ends with it.
     fn gather<T: Deref<Target = DetachedTree>>(&self, trees: &[T]) -> Result<OwnedFd> {
         let parent = mount::clone_tree(self.template.as_fd(), c"", true)?;
-        let turn = |propagation| {
-            let attributes = Attributes::propagation(propagation);
-            mount::set_attributes(parent.as_fd(), attributes, false)
-        };
-        turn(libc::MS_SHARED)?;
-        for (tree, place) in trees.iter().zip(PLACES) {
-            let moved = tree.move_alone(&parent, place).is_ok();
-            tree.is_alone.get_or_init(|| moved);
-        }
-        turn(libc::MS_PRIVATE)?;
-        for (tree, place) in trees.iter().zip(PLACES) {
-            if tree.is_alone() != Some(true) {
-                // A tree with a namespace's file bound in it is ELOOP, for example.
-                let _ = mount::move_onto(tree.as_fd(), parent.as_fd(), place);
+        let places = trees.iter().zip(PLACES);
+        let (unknown, mut others): (Vec<_>, Vec<_>) =
+            places.partition(|(tree, _)| tree.is_alone().is_none());
+        if !unknown.is_empty() {
+            let turn = |propagation| {
+                let attributes = Attributes::propagation(propagation);
+                mount::set_attributes(parent.as_fd(), attributes, false)
+            };
+            turn(libc::MS_SHARED)?;
+            for (tree, place) in unknown {
+                let is_moved = tree.move_alone(&parent, place).is_ok();
+                tree.is_alone.get_or_init(|| is_moved);
+                if !is_moved {
+                    others.push((tree, place));
+                }
             }
+            turn(libc::MS_PRIVATE)?;
+        }
+        for (tree, place) in others {
+            // A tree with a namespace's file bound in it is ELOOP, for example.
+            let _ = mount::move_onto(tree.as_fd(), parent.as_fd(), place);
         }
         Ok(parent)
     }
@@ -159,7 +161,7 @@ mod tests {
         fs::create_dir(volume.path().join("below")).unwrap();
         let path = std::ffi::CString::new(volume.path().to_str().unwrap()).unwrap();
         let tree = mount::clone_tree(AT_FDCWD, &path, true).unwrap();
-        (volume, DetachedTree::new(tree, false))
+        (volume, DetachedTree::new(tree, None))
     }
 
     fn dissolver() -> Option<Dissolver> {
@@ -216,7 +218,7 @@ mod tests {
         let (_one, first) = volume();
         let (_two, second) = volume();
         let none = File::open("/dev/null").unwrap();
-        let none = DetachedTree::new(none.into(), false);
+        let none = DetachedTree::new(none.into(), None);
         let parent = dissolver.gather(&[&first, &none, &second]).unwrap();
         assert!(open(parent.as_fd(), "0/secret").is_ok());
         assert!(open(parent.as_fd(), "1/secret").is_err());

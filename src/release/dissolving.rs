@@ -100,7 +100,7 @@ mod tests {
 
     fn tree() -> Option<Arc<DetachedTree>> {
         let file = File::open("/dev/null").unwrap();
-        Some(Arc::new(DetachedTree::new(file.into(), true)))
+        Some(Arc::new(DetachedTree::new(file.into(), Some(true))))
     }
 
     fn submit(state: &mut State, tree: Option<Arc<DetachedTree>>) -> Ticket {
