@@ -30,8 +30,8 @@ type gate struct {
 	cancel context.CancelFunc
 }
 
-// Open opens a gate. Options that are nil change nothing. It must be called on a thread in the process's own mount namespace, which is
-// everywhere but inside a Do.
+// Open opens a gate. Options that are nil change nothing. It must be called on a thread in the process's own
+// mount namespace, which is everywhere but inside a Do.
 //
 // ErrUnsupported: this is not Linux, the program was built without cgo, or the kernel is older than 5.10.
 func Open(options ...Option) (*Gate, error) {

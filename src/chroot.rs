@@ -164,10 +164,12 @@ impl Chroot {
 
     /// Releases it if nobody did, and if no sandbox has it that will.
     pub(crate) fn release_unless_attached(&self) {
+        if self.is_closed() {
+            return;
+        }
         let open = self.0.releasable.begin();
         if !open.is_ok_and(|open| open.reservation.has_hook()) {
-            // CLOSED: somebody did.
-            let _ = self.release();
+            self.0.releasable.close();
         }
     }
 

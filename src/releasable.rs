@@ -61,7 +61,7 @@ impl<T: Open> Releasable<T> {
     }
 
     /// The same, and nothing where it was released before.
-    fn close(&self) -> Option<Ticket> {
+    pub(crate) fn close(&self) -> Option<Ticket> {
         // The ticket is that of what was closed: as soon as it is submitted somebody may cancel it, and
         // open this again under another.
         match self.rundown.close() {
