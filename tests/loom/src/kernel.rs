@@ -6,7 +6,10 @@ pub(crate) mod dissolve {
     pub(crate) struct DetachedTree;
 
     impl DetachedTree {
-        pub(crate) fn new(_descriptor: std::os::fd::OwnedFd, _is_alone: Option<bool>) -> DetachedTree {
+        pub(crate) fn new(
+            _descriptor: std::os::fd::OwnedFd,
+            _is_alone: Option<bool>,
+        ) -> DetachedTree {
             DetachedTree
         }
     }
